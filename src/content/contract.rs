@@ -1,0 +1,66 @@
+//! What a body decoder is: a decoded body in, the fields that were asked for out.
+
+use std::ops::Range;
+
+use crate::model::{Field, Surface};
+
+/// Which places of a body are of interest.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted<'a> {
+    /// Every field.
+    All,
+    /// Fields whose name or value touches one of these byte ranges (sorted by start).
+    At(&'a [Range<usize>]),
+}
+
+impl Wanted<'_> {
+    /// Whether something wanted touches `range`.
+    #[must_use]
+    pub fn touches(&self, range: &Range<usize>) -> bool {
+        match self {
+            Self::All => true,
+            Self::At(places) => {
+                let first = places.partition_point(|place| place.end <= range.start);
+                places.get(first).is_some_and(|place| place.start < range.end)
+            }
+        }
+    }
+}
+
+/// What is known of a body before it is read.
+#[derive(Clone, Debug, Default)]
+pub struct Media {
+    /// Essence of `Content-Type`, lower case: `application/json`; empty where there is none.
+    pub essence: String,
+    /// `charset`, lower case.
+    pub charset: Option<String>,
+    /// `boundary` of a multipart type.
+    pub boundary: Option<Vec<u8>>,
+    /// Content codings in the order they were applied (RFC 9110 section 8.4), lower case.
+    pub encodings: Vec<String>,
+}
+
+/// A body, or a window of a long one, after content coding and charset were undone.
+#[derive(Clone, Copy, Debug)]
+pub struct Document<'a> {
+    /// The bytes: UTF-8 where they are text.
+    pub bytes: &'a [u8],
+    /// What is known of it.
+    pub media: &'a Media,
+    /// `request.body` or `response.body`.
+    pub surface: Surface,
+    /// Whether it begins in the middle of a longer body.
+    pub partial: bool,
+}
+
+/// Takes a body of one format apart. Bounded in depth, time and output by itself.
+pub trait Decoder: Sync {
+    /// Lower-case name: `json`.
+    fn name(&self) -> &'static str;
+
+    /// Whether this body is its: by what it looks like, and by its declared type where looks cannot tell.
+    fn fits(&self, document: &Document<'_>) -> bool;
+
+    /// Tells the wanted fields in their order. A field's `span` counts from the start of the document.
+    fn decode(&self, document: &Document<'_>, wanted: &Wanted<'_>, out: &mut dyn FnMut(Field<'_>));
+}

@@ -1,0 +1,5 @@
+//! The list of body decoders.
+
+pub mod contract;
+
+pub use contract::{Decoder, Document, Media, Wanted};

@@ -1,0 +1,1 @@
+//! What was seen where: told once.

@@ -1,0 +1,12 @@
+//! leaktap: finds credentials that leak in clear in network traffic. The rooms and their order stand in `docs/ARCHITECTURE.md`.
+
+pub mod content;
+pub mod engine;
+pub mod flow;
+pub mod ledger;
+pub mod model;
+pub mod packet;
+pub mod protocol;
+pub mod rule;
+pub mod sink;
+pub mod source;

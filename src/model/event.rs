@@ -1,0 +1,262 @@
+//! What faces read: events, one JSON object a line, with redacted text only.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::finding::{Finding, FlowText};
+use super::{Confidence, Endpoint, Exposure, Severity, Surface, Timestamp, Transport};
+
+/// One line of output (CONTRACT: events).
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Event {
+    /// One secret at one place.
+    Leak(Box<Leak>),
+    /// Further sightings of a leak told before.
+    Again(Again),
+    /// What could not be seen.
+    Lost(Lost),
+    /// The last line.
+    Summary(Box<Summary>),
+}
+
+/// A leak.
+#[derive(Clone, Debug, Serialize)]
+pub struct Leak {
+    /// Identity: sending it twice is harmless downstream.
+    pub id: String,
+    /// Capture time of the first frame that carries the value.
+    pub time: Timestamp,
+    /// Rule identifier.
+    pub rule: String,
+    /// What the rule finds.
+    pub title: String,
+    /// How it leaks.
+    pub exposures: Vec<Exposure>,
+    /// How bad.
+    pub severity: Severity,
+    /// How sure.
+    pub confidence: Confidence,
+    /// Weaknesses.
+    pub cwe: Vec<String>,
+    /// OWASP API Security Top 10 entries.
+    pub owasp: Vec<&'static str>,
+    /// The place.
+    pub surface: Surface,
+    /// What names it there.
+    pub name: Option<String>,
+    /// The secret, redacted.
+    pub secret: Option<SecretText>,
+    /// Who talks to whom.
+    pub flow: Flow,
+    /// The exchange.
+    pub http: Option<Http>,
+    /// Who leaked, where that is known.
+    pub process: Option<Process>,
+    /// The capture.
+    pub source: String,
+    /// First and last frame that carry the value.
+    pub frames: [u64; 2],
+    /// A redacted excerpt.
+    pub evidence: String,
+    /// What to do.
+    pub advice: Option<String>,
+    /// Identities of leaks that belong to it.
+    pub related: Vec<String>,
+}
+
+/// What is told of a secret.
+#[derive(Clone, Debug, Serialize)]
+pub struct SecretText {
+    /// What may be shown.
+    pub redacted: String,
+    /// Characters (bytes, where it is not UTF-8).
+    pub length: usize,
+    /// HMAC-SHA-256 under the installation's key, hexadecimal.
+    pub fingerprint: String,
+    /// The value itself: only with `--reveal`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// `base64` where the value is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<&'static str>,
+}
+
+/// The flow of an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Flow {
+    /// Who asked.
+    pub client: Endpoint,
+    /// Who answered.
+    pub server: Endpoint,
+    /// `tcp` or `udp`.
+    pub transport: Transport,
+    /// `http/1.1` …
+    pub protocol: String,
+    /// Whether the wire carried it encrypted.
+    pub encrypted: bool,
+}
+
+impl From<&FlowText> for Flow {
+    fn from(flow: &FlowText) -> Self {
+        Self {
+            client: flow.client,
+            server: flow.server,
+            transport: flow.transport,
+            protocol: flow.protocol.to_owned(),
+            encrypted: flow.encrypted,
+        }
+    }
+}
+
+/// The HTTP exchange of a leak.
+#[derive(Clone, Debug, Serialize)]
+pub struct Http {
+    /// Method of the request.
+    pub method: Option<String>,
+    /// `Host`.
+    pub host: Option<String>,
+    /// Target, masked.
+    pub target: Option<String>,
+    /// Status of the answer.
+    pub status: Option<u16>,
+    /// 1-based number of the exchange in its flow.
+    pub message: u32,
+}
+
+/// The process at one end of a flow.
+#[derive(Clone, Debug, Serialize)]
+pub struct Process {
+    /// Process identifier.
+    pub pid: u32,
+    /// Its name.
+    pub name: String,
+    /// The container it runs in.
+    pub container: Option<String>,
+}
+
+/// Further sightings of a leak.
+#[derive(Clone, Debug, Serialize)]
+pub struct Again {
+    /// The leak.
+    pub id: String,
+    /// How often it was seen again.
+    pub times: u64,
+    /// When last.
+    pub last: Timestamp,
+}
+
+/// What could not be seen.
+#[derive(Clone, Debug, Serialize)]
+pub struct Lost {
+    /// Why: `gap`, `conflicting-retransmission`, `flow-limit` …
+    pub reason: String,
+    /// In which flow, where it concerns one.
+    pub flow: Option<Flow>,
+    /// In which direction of it.
+    pub direction: Option<super::Direction>,
+    /// How often.
+    pub count: u64,
+    /// How many bytes.
+    pub bytes: u64,
+    /// The first and last frame at which it was noticed.
+    pub frames: [u64; 2],
+    /// The capture.
+    pub source: String,
+}
+
+/// What was done, and what was not.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Summary {
+    /// Captures read.
+    pub sources: u64,
+    /// Frames read.
+    pub frames: u64,
+    /// Bytes of frames read.
+    pub bytes: u64,
+    /// Flows seen.
+    pub flows: u64,
+    /// Flows by protocol.
+    pub protocols: BTreeMap<String, u64>,
+    /// Messages by protocol.
+    pub messages: BTreeMap<String, u64>,
+    /// What was not inspected, and why: frames, flows or bodies by reason.
+    pub not_inspected: BTreeMap<String, u64>,
+    /// Holes in streams.
+    pub gaps: u64,
+    /// Bytes missing in those holes.
+    pub gap_bytes: u64,
+    /// Frames dropped before they could be read.
+    pub drops: u64,
+    /// Frames that are not what their headers say.
+    pub malformed: u64,
+    /// Leaks told, by severity.
+    pub leaks: BTreeMap<Severity, u64>,
+    /// Further sightings.
+    pub again: u64,
+    /// Leaks held back, by cause (`below-severity`, `below-confidence`).
+    pub held_back: BTreeMap<String, u64>,
+    /// Capture time from the first frame to the last, in seconds.
+    pub seconds: f64,
+}
+
+/// The texts a leak is made of, redacted; the value only where `reveal` says so.
+#[must_use]
+pub fn leak(finding: &Finding, reveal: bool) -> Leak {
+    let mut cwe: Vec<String> = finding.rule.cwe.clone();
+    let mut owasp = Vec::new();
+    for exposure in &finding.exposures {
+        cwe.extend(exposure.cwe().iter().map(|&weakness| weakness.to_owned()));
+        owasp.extend_from_slice(exposure.owasp());
+    }
+    let mut seen = std::collections::HashSet::new();
+    cwe.retain(|weakness| seen.insert(weakness.clone()));
+    owasp.sort_unstable();
+    owasp.dedup();
+    Leak {
+        id: finding.id.to_string(),
+        time: finding.time,
+        rule: finding.rule.id.clone(),
+        title: finding.rule.title.clone(),
+        exposures: finding.exposures.clone(),
+        severity: finding.severity,
+        confidence: finding.confidence,
+        cwe,
+        owasp,
+        surface: finding.surface,
+        name: finding.name.clone(),
+        secret: finding.secret.as_ref().map(|secret| {
+            let (value, encoding) = if reveal { revealed(secret.value.expose()) } else { (None, None) };
+            SecretText {
+                redacted: secret.redacted.clone(),
+                length: secret.value.length(),
+                fingerprint: secret.fingerprint.to_string(),
+                value,
+                encoding,
+            }
+        }),
+        flow: Flow::from(&finding.flow),
+        http: finding.http.as_ref().map(|http| Http {
+            method: http.method.clone(),
+            host: http.host.clone(),
+            target: http.target.clone(),
+            status: http.status,
+            message: http.message,
+        }),
+        process: None,
+        source: finding.source.to_string(),
+        frames: finding.frames,
+        evidence: finding.evidence.clone(),
+        advice: finding.rule.advice.clone(),
+        related: finding.related.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn revealed(value: &[u8]) -> (Option<String>, Option<&'static str>) {
+    use base64::Engine as _;
+    match std::str::from_utf8(value) {
+        Ok(text) => (Some(text.to_owned()), None),
+        Err(_) => (Some(base64::engine::general_purpose::STANDARD.encode(value)), Some("base64")),
+    }
+}

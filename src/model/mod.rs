@@ -1,0 +1,17 @@
+//! The data that flows from stage to stage; every other room uses this one and it uses none.
+
+pub mod endpoint;
+pub mod event;
+pub mod finding;
+pub mod frame;
+pub mod http;
+pub mod message;
+pub mod secret;
+pub mod time;
+
+pub use endpoint::{Direction, Endpoint, FlowKey, Side, Transport};
+pub use finding::{Confidence, Exposure, Severity};
+pub use frame::{Frame, LinkType};
+pub use message::{Field, Surface};
+pub use secret::Secret;
+pub use time::Timestamp;

@@ -1,0 +1,1 @@
+//! Rules are data; this room reads them and says what matches.
