@@ -45,10 +45,25 @@ pub trait Receiver {
     fn initiator(&mut self, key: &FlowKey, state: &mut Self::State, initiator: Side);
 
     /// `sender` sent this next.
-    fn piece(&mut self, key: &FlowKey, state: &mut Self::State, sender: Side, piece: Piece<'_>, now: Now) -> Interest;
+    fn piece(
+        &mut self,
+        key: &FlowKey,
+        state: &mut Self::State,
+        sender: Side,
+        piece: Piece<'_>,
+        now: Now,
+    ) -> Interest;
 
     /// A datagram of `sender`; `cut` bytes of it were not captured.
-    fn datagram(&mut self, key: &FlowKey, state: &mut Self::State, sender: Side, bytes: &[u8], cut: u32, now: Now);
+    fn datagram(
+        &mut self,
+        key: &FlowKey,
+        state: &mut Self::State,
+        sender: Side,
+        bytes: &[u8],
+        cut: u32,
+        now: Now,
+    );
 
     /// Something could not be seen; told when the flow closes at the latest.
     fn lost(&mut self, key: &FlowKey, state: &mut Self::State, sender: Side, loss: Loss, now: Now);

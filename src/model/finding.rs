@@ -129,7 +129,9 @@ impl Exposure {
         match self {
             Self::QueryString | Self::Url | Self::ClientSession => &["API2:2023"],
             Self::Response | Self::Reflected | Self::Pii => &["API3:2023"],
-            Self::Cleartext | Self::Traceback | Self::Log | Self::Stored | Self::Misconfiguration => &["API8:2023"],
+            Self::Cleartext | Self::Traceback | Self::Log | Self::Stored | Self::Misconfiguration => {
+                &["API8:2023"]
+            }
         }
     }
 }

@@ -102,7 +102,10 @@ impl Surface {
     /// Whether the server sent what stands here.
     #[must_use]
     pub fn is_response(self) -> bool {
-        matches!(self, Self::ResponseStatus | Self::ResponseHeader | Self::ResponseCookie | Self::ResponseBody)
+        matches!(
+            self,
+            Self::ResponseStatus | Self::ResponseHeader | Self::ResponseCookie | Self::ResponseBody
+        )
     }
 }
 
@@ -144,7 +147,12 @@ pub struct Field<'a> {
 impl<'a> Field<'a> {
     /// A field as its name says.
     #[must_use]
-    pub fn new(surface: Surface, name: Option<Cow<'a, str>>, value: Cow<'a, [u8]>, span: Range<usize>) -> Self {
+    pub fn new(
+        surface: Surface,
+        name: Option<Cow<'a, str>>,
+        value: Cow<'a, [u8]>,
+        span: Range<usize>,
+    ) -> Self {
         Self { surface, name, value, origin: Origin::Plain, span }
     }
 

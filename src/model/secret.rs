@@ -99,6 +99,9 @@ mod tests {
     #[test]
     fn a_fingerprint_is_hmac_sha_256() {
         let fingerprint = FingerprintKey::new(b"Jefe").fingerprint(b"what do ya want for nothing?");
-        assert_eq!(fingerprint.to_string(), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+        assert_eq!(
+            fingerprint.to_string(),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
     }
 }

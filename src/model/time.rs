@@ -59,7 +59,10 @@ mod tests {
 
     #[test]
     fn prints_rfc_3339_with_nanoseconds() {
-        assert_eq!(Timestamp::from_nanos(1_795_324_920_123_456_789).to_string(), "2026-11-22T05:22:00.123456789Z");
+        assert_eq!(
+            Timestamp::from_nanos(1_795_324_920_123_456_789).to_string(),
+            "2026-11-22T05:22:00.123456789Z"
+        );
         assert_eq!(Timestamp::from_nanos(-1).to_string(), "1969-12-31T23:59:59.999999999Z");
         assert_eq!(Timestamp::from_nanos(0).to_string(), "1970-01-01T00:00:00.000000000Z");
         for extreme in [i64::MIN, i64::MAX] {

@@ -38,7 +38,9 @@ pub enum SourceError {
         error: std::io::Error,
     },
     /// The input is no capture.
-    #[error("{path} is no capture file: it begins with {start} (pcap and pcapng are read, also as .gz and .zst)")]
+    #[error(
+        "{path} is no capture file: it begins with {start} (pcap and pcapng are read, also as .gz and .zst)"
+    )]
     NotACapture {
         /// The input.
         path: PathBuf,
