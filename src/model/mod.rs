@@ -8,6 +8,7 @@ pub mod http;
 pub mod message;
 pub mod redact;
 pub mod secret;
+pub mod segment;
 pub mod text;
 pub mod time;
 
