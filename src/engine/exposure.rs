@@ -44,12 +44,13 @@ pub(super) fn of_secret(seen: Circumstance<'_>) -> Vec<Exposure> {
 }
 
 /// The severity in these circumstances: one level milder in all on the loopback or where the server refused, and of a
-/// secret that can be used (medium or worse) never below medium.
+/// secret that can be used (medium or worse) never below medium. Nothing becomes `info`: it would no longer be told.
 pub(super) fn severity(by_rule: Severity, is_secret: bool, loopback: bool, refused: bool) -> Severity {
     if !loopback && !refused {
         return by_rule;
     }
-    if is_secret && by_rule <= Severity::Medium { by_rule } else { by_rule.milder() }
+    let least = if is_secret { Severity::Medium } else { Severity::Low };
+    if by_rule <= least { by_rule } else { by_rule.milder() }
 }
 
 /// Whether a status says that a credential was not accepted (RFC 9110 sections 15.5.2, 15.5.4, 15.5.8).
@@ -104,7 +105,8 @@ mod tests {
             (Medium, true, true, true, Medium),
             (Low, true, true, false, Low),
             (Medium, false, true, false, Low),
-            (Low, false, true, false, Info),
+            (Low, false, true, false, Low),
+            (Info, false, true, false, Info),
         ] {
             assert_eq!(severity(by_rule, is_secret, loopback, refused), severity_now, "{by_rule:?} {loopback} {refused}");
         }
