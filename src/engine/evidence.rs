@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::model::message::Origin;
 use crate::model::redact::{self, Known};
-use crate::model::{Field, Surface};
+use crate::model::Surface;
 
 /// The request line with its target masked.
 pub(super) fn request_line(method: &[u8], target: &[u8], version: &str, known: &[Known<'_>]) -> String {
@@ -28,19 +28,15 @@ pub(super) fn surroundings(value: &[u8], whole: &Range<usize>, secret: &Range<us
 }
 
 /// A value by the name that stands before it.
-pub(super) fn named(field: &Field<'_>, shown_name: Option<&str>, redacted: &str) -> String {
-    match (field.surface, shown_name) {
-        (Surface::RequestCookie, Some(name)) => format!("Cookie: {name}={redacted}"),
-        (Surface::ResponseCookie, Some(name)) => format!("Set-Cookie: {name}={redacted}"),
-        (Surface::RequestHeader | Surface::ResponseHeader, Some(name)) => match field.origin {
-            Origin::Scheme(scheme) | Origin::User(scheme) if !matches!(scheme, "bare" | "other") => {
-                format!("{name}: {} {redacted}", capitalised(scheme))
-            }
-            Origin::Layer(_) | Origin::Userinfo => format!("{name}: {redacted}"),
-            _ => format!("{name}: {redacted}"),
-        },
-        (_, Some(name)) => format!("{name}: {redacted}"),
-        (_, None) => redacted.to_owned(),
+pub(super) fn named(surface: Surface, origin: Origin, shown_name: Option<&str>, redacted: &str) -> String {
+    let Some(name) = shown_name else { return redacted.to_owned() };
+    match (surface, origin) {
+        (Surface::RequestCookie, _) => format!("Cookie: {name}={redacted}"),
+        (Surface::ResponseCookie, _) => format!("Set-Cookie: {name}={redacted}"),
+        (Surface::RequestHeader, Origin::Scheme(scheme) | Origin::User(scheme)) if !matches!(scheme, "bare" | "other") => {
+            format!("{name}: {} {redacted}", capitalised(scheme))
+        }
+        _ => format!("{name}: {redacted}"),
     }
 }
 
