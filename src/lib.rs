@@ -6,6 +6,7 @@ pub mod flow;
 pub mod ledger;
 pub mod model;
 pub mod packet;
+pub mod pipeline;
 pub mod protocol;
 pub mod rule;
 pub mod sink;

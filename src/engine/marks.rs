@@ -52,6 +52,13 @@ impl Marks {
         touched.iter().map(|(_, carrier)| Carried::by(*carrier)).reduce(Carried::and)
     }
 
+    /// Who carries the byte at `at`, and where in `at..end` the next frame's bytes begin (`end` where none do).
+    pub(super) fn piece(&self, at: usize, end: usize) -> Option<(Carrier, usize)> {
+        let next = self.0.partition_point(|(offset, _)| *offset <= at);
+        let (_, carrier) = self.0.get(next.checked_sub(1)?)?;
+        Some((*carrier, self.0.get(next).map_or(end, |(offset, _)| (*offset).min(end))))
+    }
+
     /// The first `count` bytes are gone.
     pub(super) fn discard(&mut self, count: usize) {
         if count == 0 {

@@ -49,6 +49,12 @@ impl Pending {
         overdue
     }
 
+    /// All that waits, the longest first.
+    pub(super) fn into_all(mut self) -> Vec<Finding> {
+        let deadlines = std::mem::take(&mut self.deadlines);
+        deadlines.into_iter().flat_map(|(_, exchange)| self.take(exchange)).collect()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.deadlines.is_empty()
     }
