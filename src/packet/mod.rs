@@ -1,6 +1,21 @@
 //! Frame to segment: link, network and transport headers, by etherparse where it serves.
 
-use crate::model::{Endpoint, FlowKey, LinkType, Side};
+mod ip;
+mod link;
+#[cfg(test)]
+mod tests;
+
+use crate::model::{Endpoint, FlowKey, Frame, LinkType, Side};
+
+/// What `frame` carries, borrowed from it. Never fails, allocates nothing; checksums are not verified (those of
+/// captured packets are often left to the network card).
+///
+/// Link padding is not payload: the IP length decides. Where a frame was cut by the snapshot length, what is
+/// there is given and the rest counted in `cut`.
+#[must_use]
+pub fn decode<'a>(frame: &Frame<'a>) -> Packet<'a> {
+    link::decode(frame)
+}
 
 /// What a frame carries.
 #[derive(Clone, Copy, Debug)]
