@@ -20,7 +20,7 @@ pub(super) enum ReadError {
 /// The input as it is, its first bytes looked at and put back.
 struct Raw {
     reader: Box<dyn Read + Send>,
-    head: [u8; 4],
+    head: [u8; 8],
     head_length: usize,
     head_given: usize,
     /// Bytes handed on.
@@ -29,7 +29,7 @@ struct Raw {
 
 impl Raw {
     fn new(mut reader: Box<dyn Read + Send>) -> io::Result<Self> {
-        let mut head = [0; 4];
+        let mut head = [0; 8];
         let mut head_length = 0;
         while let Some(rest) = head.get_mut(head_length..).filter(|rest| !rest.is_empty()) {
             match reader.read(rest) {
@@ -231,13 +231,15 @@ impl Unpacked {
                 fault: None,
             })),
             // A frame, or a skippable frame before it (parallel compressors write one).
-            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Self::Zstd(Box::new(Zstd {
-                waiting: Waiting::new(raw),
-                decoder: Decoder::new()?,
-                in_frame: false,
-                pending: false,
-                hint: Zstd::FRAME_START,
-            })),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
+                Self::Zstd(Box::new(Zstd {
+                    waiting: Waiting::new(raw),
+                    decoder: Decoder::new()?,
+                    in_frame: false,
+                    pending: false,
+                    hint: Zstd::FRAME_START,
+                }))
+            }
             _ => Self::Plain(Box::new(PlainInput(raw))),
         })
     }

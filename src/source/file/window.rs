@@ -101,3 +101,34 @@ impl Window {
         Ok(count - left)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Read};
+
+    use super::*;
+
+    #[test]
+    fn a_length_that_is_announced_is_not_allocated() {
+        let input = Unpacked::new(Box::new(Cursor::new(vec![7; 100]))).unwrap();
+        let mut window = Window::new(input);
+        assert_eq!(window.fill(16 << 20).unwrap(), 100);
+        assert_eq!(window.buffer.len(), BLOCK);
+    }
+
+    #[test]
+    fn the_window_stays_small_however_long_the_input_is() {
+        let input = Unpacked::new(Box::new(std::io::repeat(7).take(64 << 20))).unwrap();
+        let mut window = Window::new(input);
+        let mut taken = 0_u64;
+        while window.fill(1_514).unwrap() >= 1_514 {
+            let range = window.take(1_514);
+            assert_eq!(window.taken(range).len(), 1_514);
+            taken += 1_514;
+        }
+        assert_eq!(window.offset(), taken);
+        assert_eq!(window.skip(1 << 40).unwrap(), (64 << 20) - taken);
+        assert_eq!((window.read_to(), window.position()), (64 << 20, 64 << 20));
+        assert_eq!(window.buffer.len(), BLOCK);
+    }
+}
