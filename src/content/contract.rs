@@ -25,6 +25,15 @@ impl Wanted<'_> {
             }
         }
     }
+
+    /// Whether nothing wanted lies at or behind `at`: the rest of the body need not be read.
+    #[must_use]
+    pub fn ends_before(&self, at: usize) -> bool {
+        match self {
+            Self::All => false,
+            Self::At(places) => places.last().is_none_or(|place| place.end <= at),
+        }
+    }
 }
 
 /// What is known of a body before it is read.
