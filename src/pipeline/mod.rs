@@ -3,7 +3,6 @@
 mod shared;
 mod teller;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +11,7 @@ use crate::model::event::Event;
 use crate::model::secret::FingerprintKey;
 use crate::model::{Confidence, Severity, Timestamp};
 use crate::rule::RuleSet;
-use crate::source::{self, Next, Source, SourceError};
+use crate::source::{self, Input, Next, Source, SourceError};
 
 use teller::Teller;
 
@@ -35,19 +34,6 @@ pub struct Options {
     pub key: FingerprintKey,
     /// Set from outside to end early: what was found is told.
     pub stop: Arc<AtomicBool>,
-}
-
-/// A capture to read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Input {
-    /// Where it is; `-` for standard input.
-    pub path: PathBuf,
-    /// As reached from the input given: what events call it.
-    pub display: String,
-    /// Whether it was named itself, rather than found in a folder.
-    pub explicit: bool,
-    /// Its size in bytes, where that is known.
-    pub bytes: Option<u64>,
 }
 
 /// What the taker of events says.
@@ -125,7 +111,7 @@ fn alone(inputs: &[Input], settings: &Settings, options: &Options, teller: &mut 
             break;
         }
         let Some(mut source) = open(input, options, &mut read, watch) else { continue };
-        let name: Arc<str> = Arc::from(input.display.as_str());
+        let name: Arc<str> = Arc::from(input.display());
         engine.begin(Arc::clone(&name));
         let mut last = (0, Timestamp::default());
         loop {
@@ -166,10 +152,10 @@ fn alone(inputs: &[Input], settings: &Settings, options: &Options, teller: &mut 
 impl Read {
     /// An input that cannot be read, or not to its end. In folders, files that are no captures are skipped.
     fn fault(&mut self, input: &Input, error: &SourceError, watch: &mut dyn Watch) {
-        if !input.explicit && matches!(error, SourceError::NotACapture { .. }) {
+        if !input.named && matches!(error, SourceError::NotACapture { .. }) {
             self.skipped += 1;
             self.sources = self.sources.saturating_sub(1);
-            watch.skipped(&input.display);
+            watch.skipped(&input.display());
         } else {
             self.problems += 1;
             watch.problem(&error.to_string());
@@ -181,7 +167,7 @@ fn open(input: &Input, options: &Options, read: &mut Read, watch: &mut dyn Watch
     match source::open(&input.path, options.filter.as_deref()) {
         Ok(source) => {
             read.sources += 1;
-            Some(source)
+            Some(Box::new(source))
         }
         Err(error) => {
             read.sources += 1;

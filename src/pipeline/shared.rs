@@ -16,10 +16,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use crate::engine::{Engine, Intake, Released, Settings, Stats};
 use crate::model::{Frame, LinkType, Timestamp};
 use crate::packet;
-use crate::source::Next;
+use crate::source::{Input, Next};
 
 use super::teller::Teller;
-use super::{Input, LOOK, Options, Read, Watch, note_links, open};
+use super::{LOOK, Options, Read, Watch, note_links, open};
 
 /// Bytes of frames after which all batches go out.
 const BATCH: usize = 1 << 20;
@@ -159,7 +159,7 @@ impl Reader<'_> {
             }
             let mut voice = Voice(&self.words);
             let Some(mut source) = open(input, self.options, &mut read, &mut voice) else { continue };
-            let name: Arc<str> = Arc::from(input.display.as_str());
+            let name: Arc<str> = Arc::from(input.display());
             let _ = self.words.send(Word::Begin(Arc::clone(&name)));
             for queue in &self.queues {
                 let _ = queue.send(Order::Begin(Arc::clone(&name)));
@@ -252,15 +252,6 @@ impl Watch for Voice<'_> {
     fn progress(&mut self, _bytes: u64, _leaks: u64) {}
 }
 
-/// Something released, in its order.
-struct Waiting(Released);
-
-impl Waiting {
-    fn key(&self) -> (u64, u64, usize) {
-        (self.0.frame, self.0.carried, self.0.shard)
-    }
-}
-
 /// Puts what the workers release into one order: what all have passed is told.
 fn collect(
     heard: &Receiver<Word>,
@@ -294,7 +285,7 @@ fn collect(
                 let at = captures.get(worker).copied().unwrap_or_default();
                 for released in released {
                     serial += 1;
-                    waiting.push(Reverse(Ordered { capture: at, serial, waiting: Waiting(released) }));
+                    waiting.push(Reverse(Ordered { capture: at, serial, released }));
                 }
                 if let (Some(passed), Some(capture)) = (passed.get_mut(worker), captures.get_mut(worker)) {
                     match until {
@@ -308,11 +299,11 @@ fn collect(
                 loop {
                     let all = captures.iter().zip(&passed).map(|(&capture, &passed)| (capture, passed)).min().unwrap_or_default();
                     let is_due = waiting.peek().is_some_and(|Reverse(first)| {
-                        first.capture == capture && (first.capture < all.0 || first.waiting.0.frame <= all.1)
+                        first.capture == capture && (first.capture < all.0 || first.released.frame <= all.1)
                     });
                     if is_due {
                         if let (Some(Reverse(first)), Some(source)) = (waiting.pop(), sources.front()) {
-                            teller.tell(first.waiting.0, source);
+                            teller.tell(first.released, source);
                         }
                     } else if capture < all.0 {
                         capture += 1;
@@ -332,12 +323,13 @@ fn collect(
 struct Ordered {
     capture: u64,
     serial: u64,
-    waiting: Waiting,
+    released: Released,
 }
 
 impl Ordered {
-    fn key(&self) -> (u64, (u64, u64, usize), u64) {
-        (self.capture, self.waiting.key(), self.serial)
+    fn key(&self) -> (u64, u64, u64, usize, u64) {
+        let Released { frame, carried, shard, .. } = self.released;
+        (self.capture, frame, carried, shard, self.serial)
     }
 }
 
