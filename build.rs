@@ -1,5 +1,4 @@
 //! Before the build: what has to be there is looked for, and what helps is said where it is missing.
-#![expect(clippy::print_stdout, reason = "a build script speaks to cargo on standard output")]
 
 use std::env;
 use std::path::Path;
