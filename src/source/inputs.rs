@@ -47,7 +47,7 @@ pub fn inputs(arguments: &[PathBuf]) -> Vec<Result<Input, SourceError>> {
             Ok(metadata) => found.push(Ok(Input {
                 path: argument.clone(),
                 named: true,
-                size: metadata.is_file().then(|| metadata.len()),
+                size: metadata.is_file().then_some(metadata.len()),
             })),
             Err(error) => found.push(Err(SourceError::Io { path: argument.clone(), error })),
         }

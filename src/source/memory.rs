@@ -1,4 +1,12 @@
-//! Captures in memory: frames that were made, not read.
+//! Captures in memory: frames that were made, not read, and the ways a network spoils them.
+
+pub mod connection;
+pub mod disturb;
+mod place;
+pub mod write;
+
+#[cfg(test)]
+mod tests;
 
 use crate::model::{Frame, LinkType, Timestamp};
 

@@ -394,7 +394,7 @@ fn damage_is_told_with_its_place_and_costs_nothing_before_it() {
     for (file, at, message) in cases {
         match read(Cursor::new(file)) {
             (found, Some(SourceError::Damaged { offset, what, .. })) => {
-                assert_eq!(found, [good.clone()], "{message}");
+                assert_eq!(found, std::slice::from_ref(&good), "{message}");
                 assert!(what.contains(message), "{what}, not {message}");
                 assert_eq!(offset, at as u64, "{message}");
             }
