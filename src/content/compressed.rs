@@ -38,6 +38,8 @@ const CODINGS: usize = 4;
 const SNIFF: usize = 16;
 /// Decoded bytes made at once.
 const CHUNK: usize = 16 << 10;
+/// Coded bytes shown to brotli at once.
+const BITE: usize = 1 << 10;
 /// RFC 9659 section 3: a window of 8 MiB is what a receiver must support.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
@@ -275,6 +277,8 @@ impl Stage {
                 }
             }
             State::Brotli(state) => {
+                // It hands out what it has only when it wants more: small bites, so that little is lost to a fault.
+                let input = input.get(..BITE).unwrap_or(input);
                 let (mut available_in, mut read) = (input.len(), 0);
                 let (mut available_out, mut written, mut total) = (chunk.len(), 0, 0);
                 let result = BrotliDecompressStream(

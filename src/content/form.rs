@@ -8,7 +8,7 @@ use crate::model::http::offset_in;
 use crate::model::text::percent_decode;
 
 /// Names and values decoded, in their order.
-pub struct Form;
+pub(super) struct Form;
 
 /// Bytes that decide by look.
 const LOOK: usize = 64 << 10;

@@ -12,7 +12,7 @@ use crate::model::message::Origin;
 
 /// Attributes are `tag.@name`; text has no name. Text is joined over inline elements, so that a value is whole which
 /// markup splits; blocks end a line.
-pub struct Html;
+pub(super) struct Html;
 
 /// Text joined into one field: at the end of a block above the first, anywhere above the second.
 const ENOUGH: usize = 32 << 10;

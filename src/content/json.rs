@@ -10,7 +10,7 @@ use super::contract::{Decoder, Document, Wanted};
 use crate::model::{Field, Surface};
 
 /// Names are paths: `a.b[0].c`.
-pub struct Json;
+pub(super) struct Json;
 
 /// Levels whose names are kept; below, a name is the innermost key alone.
 const DEPTH: usize = 128;

@@ -137,7 +137,7 @@ impl Layers<'_> {
 
     /// A JSON Web Token (RFC 7519), or the session of Flask or Django as itsdangerous and `django.core.signing` write it.
     fn token(&mut self, carrier: &Field<'_>, value: &[u8], span: &Range<usize>, depth: usize) -> bool {
-        if !(value.starts_with(b"ey") || value.starts_with(b".eJ")) || value.len() > RUN {
+        if !(value.starts_with(b"ey") || value.starts_with(b".e")) || value.len() > RUN {
             return false;
         }
         let compressed = value.strip_prefix(b".");
@@ -273,39 +273,46 @@ impl Layers<'_> {
 
     /// Running text: the encoded runs within it.
     fn runs(&mut self, carrier: &Field<'_>, value: &[u8], depth: usize) {
-        for (count, at) in memmem::find_iter(value, b"://").enumerate() {
+        // A value that is no text was looked at as a whole before.
+        let text_only = carrier.origin == Origin::Text;
+        let (mut done, mut count) = (0, 0);
+        for at in memmem::find_iter(value, b"://") {
+            if at < done {
+                continue;
+            }
             if count >= PLACES || self.budget == 0 {
                 break;
             }
-            if let Some(run) = url_run(value, at)
-                && (carrier.origin == Origin::Text || run.len() < value.len())
-            {
-                self.url(
-                    carrier,
-                    value.get(run.clone()).unwrap_or_default(),
-                    &part_span(carrier, &run),
-                    depth,
-                );
+            if let Some(run) = url_run(value, at) {
+                count += 1;
+                done = run.end;
+                if text_only || run.len() < value.len() {
+                    let url = value.get(run.clone()).unwrap_or_default();
+                    self.url(carrier, url, &part_span(carrier, &run), depth);
+                }
             }
         }
-        self.text_runs(carrier, value, depth, b"eyJ", is_token, |layers, run, text, span| {
+        self.text_runs(carrier, value, b"eyJ", is_token, |layers, run, text, span| {
             if run.len() >= RUN_DIGITS {
                 layers.token(carrier, text, span, depth);
             }
         });
-        self.text_runs(carrier, value, depth, b"%", is_encoded, |layers, run, text, span| {
+        self.text_runs(carrier, value, b"%", is_encoded, |layers, run, text, span| {
             // A URL was taken apart above.
-            if run.len() < value.len() && has_percent(text) && memmem::find(text, b"://").is_none() {
+            if (text_only || run.len() < value.len())
+                && has_percent(text)
+                && memmem::find(text, b"://").is_none()
+            {
                 layers.escaped(carrier, text, span, depth);
             }
         });
-        self.text_runs(carrier, value, depth, b"\\u00", is_encoded, |layers, run, text, span| {
-            if run.len() < value.len() {
+        self.text_runs(carrier, value, b"\\u00", is_encoded, |layers, run, text, span| {
+            if text_only || run.len() < value.len() {
                 layers.inner(carrier, json::unescaped(text), "escape", span, depth);
             }
         });
-        self.text_runs(carrier, value, depth, b"&#", is_encoded, |layers, run, text, span| {
-            if run.len() < value.len() && has_reference(text) {
+        self.text_runs(carrier, value, b"&#", is_encoded, |layers, run, text, span| {
+            if (text_only || run.len() < value.len()) && has_reference(text) {
                 layers.inner(carrier, without_references(text), "entity", span, depth);
             }
         });
@@ -317,7 +324,6 @@ impl Layers<'_> {
         &mut self,
         carrier: &Field<'_>,
         value: &[u8],
-        _depth: usize,
         mark: &[u8],
         class: fn(u8) -> bool,
         mut take: impl FnMut(&mut Self, &Range<usize>, &[u8], &Range<usize>),
@@ -405,13 +411,15 @@ fn is_url(value: &[u8]) -> bool {
 fn url_run(value: &[u8], at: usize) -> Option<Range<usize>> {
     let start =
         around(value, at.checked_sub(1)?, at.saturating_sub(8), |byte| byte.is_ascii_alphabetic()).start;
+    if !is_url(value.get(start..value.len().min(at + 3))?) {
+        return None;
+    }
     let is_url_byte = |byte: u8| byte > b' ' && byte != 0x7f && !b"\"'<>`\\{}|^)".contains(&byte);
     let behind = value.get(at..value.len().min(at + RUN))?;
     let length = behind.iter().position(|&byte| !is_url_byte(byte)).unwrap_or(behind.len());
     let text = behind.get(..length)?;
     let trimmed = text.len() - text.iter().rev().take_while(|byte| b".,;:!?".contains(byte)).count();
-    let run = start..at + trimmed;
-    is_url(value.get(run.clone())?).then_some(run)
+    Some(start..at + trimmed.max(3))
 }
 
 /// The run of bytes of a class around `at`, not before `least`.

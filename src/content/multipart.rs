@@ -13,7 +13,7 @@ use crate::model::Field;
 use crate::model::http::{Header, offset_in};
 
 /// Names are the parts' own; inside a structured part the path goes on behind it.
-pub struct Multipart;
+pub(super) struct Multipart;
 
 /// Multiparts inside multiparts.
 const DEPTH: usize = 3;

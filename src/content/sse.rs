@@ -10,7 +10,7 @@ use crate::model::Field;
 use crate::model::message::Origin;
 
 /// The data of each event: JSON by path, else text. Other lines are text.
-pub struct EventStream;
+pub(super) struct EventStream;
 
 impl Decoder for EventStream {
     fn name(&self) -> &'static str {

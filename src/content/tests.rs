@@ -124,8 +124,8 @@ proptest! {
             marks(bytes, &mut found);
             prop_assert!(found.iter().all(|mark| mark.end <= bytes.len()));
             prop_assert!(found.is_sorted_by_key(|mark| mark.start));
-            to_utf8(bytes, &Media { charset: Some("shift_jis".into()), ..Media::default() });
-            is_opaque(&Media::default(), bytes);
+            let _ = to_utf8(bytes, &Media { charset: Some("shift_jis".into()), ..Media::default() });
+            let _ = is_opaque(&Media::default(), bytes);
         }
     }
 
@@ -149,7 +149,8 @@ proptest! {
         for told in &some {
             prop_assert!(rest.any(|one| one == told), "{told:?} is not in its order in {all:?}");
         }
-        for told in all.iter().filter(|told| wanted.touches(&told.3)) {
+        // The span of joined text covers the markup between its pieces as well.
+        for told in all.iter().filter(|told| told.0.is_some() && wanted.touches(&told.3)) {
             prop_assert!(some.contains(told), "{told:?} was wanted by {places:?}");
         }
     }
@@ -168,7 +169,7 @@ proptest! {
             };
             head::request(&head, &mut check);
             head::trailers(Direction::ToClient, &headers, &mut check);
-            media(&headers);
+            let _ = media(&headers);
         }
     }
 }
@@ -220,8 +221,5 @@ fn hostile_bodies_cost_linear_time() {
         marks(body.as_bytes(), &mut Vec::new());
         let spent = started.elapsed();
         assert!(spent.as_secs() < 20, "{essence} {}…: {spent:?}", &body[..10]);
-        if std::env::var_os("SHOW").is_some() {
-            eprintln!("{essence} {}…: {spent:?}", &body[..10]);
-        }
     }
 }

@@ -8,7 +8,7 @@ use crate::model::message::Origin;
 use crate::model::{Field, Surface};
 
 /// One field where the text is short, windows around what is wanted where it is long.
-pub struct Text;
+pub(super) struct Text;
 
 /// Bytes told as one field whatever is wanted of them.
 const SHORT: usize = 64 << 10;

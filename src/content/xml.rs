@@ -11,7 +11,7 @@ use super::text;
 use crate::model::Field;
 
 /// Names are paths: `a.b` for the text of an element, `a.b.@c` for an attribute; prefixes stay as sent.
-pub struct Xml;
+pub(super) struct Xml;
 
 /// Levels whose names are kept; below, a name is the innermost element alone.
 const DEPTH: usize = 128;
