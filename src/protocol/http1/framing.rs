@@ -86,11 +86,11 @@ impl<'a> Announced<'a> {
         self.coding.get_or_insert(Coding::Identity);
         for element in value.split(|&byte| byte == b',') {
             let name = trim(element.split(|&byte| byte == b';').next().unwrap_or_default());
+            let adds_nothing = name.is_empty()
+                || name.eq_ignore_ascii_case(b"identity") && self.coding == Some(Coding::Identity);
             if name.eq_ignore_ascii_case(b"chunked") {
                 self.coding = Some(Coding::Chunked);
-            } else if !name.is_empty()
-                && !(name.eq_ignore_ascii_case(b"identity") && self.coding == Some(Coding::Identity))
-            {
+            } else if !adds_nothing {
                 self.coding = Some(Coding::Other);
             }
         }

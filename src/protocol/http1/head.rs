@@ -114,7 +114,7 @@ fn split_method(line: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// A request line, with or without its end: the method is the first word, the version the last, all between is
-/// the target.
+/// the target. A method that nobody knows has to stand in a line that is otherwise in order.
 pub(super) fn request_line(line: &[u8]) -> Option<RequestLine<'_>> {
     let (method, rest) = split_method(trim(line))?;
     let version_start = memrchr2(b' ', b'\t', rest).map_or(0, |blank| blank + 1);
@@ -125,7 +125,8 @@ pub(super) fn request_line(line: &[u8]) -> Option<RequestLine<'_>> {
         || usual
             && !target.is_empty()
             && line.len() <= ODD_LINE_LIMIT
-            && !target.iter().any(|&byte| is_control(byte));
+            && method.first().is_some_and(u8::is_ascii_alphabetic)
+            && !target.iter().any(|&byte| is_control(byte) || is_blank(byte));
     plausible.then_some(RequestLine { method, target, version: name })
 }
 
@@ -148,7 +149,9 @@ pub(super) fn cut_request_line(line: &[u8]) -> Option<RequestLine<'_>> {
         return None;
     }
     let target = match memrchr2(b' ', b'\t', rest) {
-        Some(blank) if b"HTTP/1.".starts_with(before(behind(rest, blank + 1), 7)) => trim(before(rest, blank)),
+        Some(blank) if b"HTTP/1.".starts_with(before(behind(rest, blank + 1), 7)) => {
+            trim(before(rest, blank))
+        }
         _ => rest,
     };
     Some(RequestLine { method, target, version: "http/1.1" })
@@ -317,7 +320,10 @@ mod tests {
 
     #[test]
     fn request_lines_are_read_leniently() {
-        let cases: &[(&str, Option<(&str, &str, &str)>)] = &[
+        type Parts = (&'static str, &'static str, &'static str);
+        let cases: &[(&str, Option<Parts>)] = &[
+            ("BREW /p o t HTTP/1.1", None),
+            ("10.0.0.1 /x HTTP/1.1", None),
             ("GET / HTTP/1.1", Some(("GET", "/", "http/1.1"))),
             ("GET / HTTP/1.0\r", Some(("GET", "/", "http/1.0"))),
             (" \tGET\t/ \t HTTP/1.1 ", Some(("GET", "/", "http/1.1"))),

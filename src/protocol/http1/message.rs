@@ -138,9 +138,7 @@ impl Http1 {
             b"HEAD" => Kind::Head,
             b"CONNECT" => Kind::Connect,
             _ if version == "http/0.9" && headers.is_empty() => Kind::Simple,
-            _ => announced
-                .upgrade
-                .map_or(Kind::Ordinary, |token| Kind::Upgrade(upgrade_to(token))),
+            _ => announced.upgrade.map_or(Kind::Ordinary, |token| Kind::Upgrade(upgrade_to(token))),
         };
         self.pipelined |= !self.outstanding.is_empty() && !self.answers_lost;
         let exchange = self.outstanding.push(kind);
@@ -158,12 +156,7 @@ impl Http1 {
     }
 
     /// Tells a response head and enters its body; that of one that is not `whole` is over.
-    pub(super) fn response(
-        &mut self,
-        head: &ResponseHead<'_>,
-        whole: bool,
-        out: &mut dyn Output,
-    ) -> Next {
+    pub(super) fn response(&mut self, head: &ResponseHead<'_>, whole: bool, out: &mut dyn Output) -> Next {
         const DIRECTION: Direction = Direction::ToClient;
         if std::mem::take(&mut self.answers_lost) && !self.pipelined {
             self.outstanding.keep_newest();

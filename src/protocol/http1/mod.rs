@@ -24,8 +24,12 @@ use resync::Found;
 pub use resync::find_http_head;
 
 /// Its line in the list of protocols.
-pub(super) const PROTOCOL: Protocol =
-    Protocol { name: "http", probe: probe::probe, parser: Some(|| Box::new(Http1::new())), not_inspected: "" };
+pub(super) const PROTOCOL: Protocol = Protocol {
+    name: "http",
+    probe: probe::probe,
+    parser: Some(|| Box::new(Http1::new())),
+    not_inspected: "",
+};
 
 /// Bytes of a client that wait for the answer to CONNECT or Upgrade.
 const WAIT_LIMIT: usize = 64 * 1024;
@@ -290,10 +294,8 @@ impl Http1 {
 
     fn response_start(&mut self, rest: &[u8], out: &mut dyn Output) -> Step {
         let scanned = self.server.scanned;
-        if self.awaits_simple_response() {
-            if head::response_opening(rest, scanned) == Opening::No {
-                return self.simple_response(out);
-            }
+        if self.awaits_simple_response() && head::response_opening(rest, scanned) == Opening::No {
+            return self.simple_response(out);
         }
         let empty_lines = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         if empty_lines > 0 {
@@ -510,9 +512,10 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
 
 /// Whether the begin of a line may become one of [`chunk_size`]: so that nonsense is not waited for.
 fn could_be_chunk_size(start: &[u8]) -> bool {
-    start.iter().find(|byte| !byte.is_ascii_hexdigit() && !head::is_blank(**byte)).is_none_or(|&byte| {
-        byte == b';' || byte == b'\r'
-    })
+    start
+        .iter()
+        .find(|byte| !byte.is_ascii_hexdigit() && !head::is_blank(**byte))
+        .is_none_or(|&byte| byte == b';' || byte == b'\r')
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use memchr::memmem::Finder;
 use memchr::{memchr, memrchr};
 
 use super::head::{
-    ODD_LINE_LIMIT, Opening, before, behind, is_blank, is_token_byte, known_method_at_end, request_line,
-    request_opening, response_opening, status_line,
+    ODD_LINE_LIMIT, Opening, RequestLine, before, behind, is_blank, is_known_method, is_token_byte,
+    known_method_at_end, request_line, request_opening, response_opening, status_line,
 };
 use crate::model::Direction;
 
@@ -160,12 +160,16 @@ fn request_at(bytes: &[u8], line: usize, begins_line: bool, hit: usize) -> Verdi
         (Some(_), Some(b'\r'), Some(b'\n')) => digit + 2,
         (Some(_), Some(b'\r'), None) | (Some(_) | None, None, _) => {
             // The kept line is shown again: nothing needs to be decided, only the candidate found.
-            return Verdict::More(if whole { line } else { middle_of_line(start).map_or(line, |at| line + at) });
+            return Verdict::More(if whole {
+                line
+            } else {
+                middle_of_line(start).map_or(line, |at| line + at)
+            });
         }
         _ => return Verdict::No,
     };
     let text = bytes.get(line..end).unwrap_or_default();
-    if whole && text.len() <= ODD_LINE_LIMIT && request_line(text).is_some_and(|line| !line.target.is_empty()) {
+    if whole && text.len() <= ODD_LINE_LIMIT && request_line(text).is_some_and(|line| begins_alone(&line)) {
         return Verdict::Yes(line);
     }
     let Some(at) = middle_of_line(start).map(|at| line + at) else { return Verdict::No };
@@ -174,6 +178,12 @@ fn request_at(bytes: &[u8], line: usize, begins_line: bool, hit: usize) -> Verdi
         Voucher::No => Verdict::No,
         Voucher::More => Verdict::More(at),
     }
+}
+
+/// Whether a request line begins with the line that it stands in: not where the end of a body runs into its method.
+fn begins_alone(line: &RequestLine<'_>) -> bool {
+    let runs_in = || known_method_at_end(line.method).is_some() && !is_known_method(line.method);
+    !line.target.is_empty() && !runs_in()
 }
 
 /// Where a known method stands in front of the last word of `start`, which ends in white space.
