@@ -157,7 +157,7 @@ def answer():
     """What the configuration says, in the coding that was asked for."""
     body = base64.b64decode(app.config["BODY"])
     coding = request.args.get("coding")
-    headers = {"Content-Type": app.config["TYPE"]}
+    headers = app.config.get("HEADERS", {}) | {"Content-Type": app.config["TYPE"]}
     if coding == "raw-deflate":
         packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
         body, headers["Content-Encoding"] = packer.compress(body) + packer.flush(), "deflate"

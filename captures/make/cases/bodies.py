@@ -88,6 +88,22 @@ def private_key(room):
     room.leak("private-key", "request.body", None, second, 201)
 
 
+@case("base64-values", "A secret object as Kubernetes shows it: values in base64, which hides nothing.",
+      "The same object with ordinary words in base64, a digest and a picture.")
+def base64_values(room):
+    def coded(text):
+        return base64.b64encode(text.encode()).decode()
+
+    stripe, github = room.either((room.made.stripe(), room.made.github()), ("the kettle is on the shelf", "and the toaster beside it"))
+    body = {"kind": "Secret", "metadata": {"name": "till", "uid": "4b1e7f0a-62d5-4c3b-9d18-a07c5e2f9b64"},
+            "data": {"STRIPE_KEY": coded(stripe), "settings": coded(f"lang: nl\nremote:\n  token: {github}\n  retries: 3\n"),
+                     "digest": base64.b64encode(room.made.random.randbytes(32)).decode()}}
+    with answering(room, json.dumps(body).encode(), "application/json"), room.capture(5000):
+        curl(f"{FLASK}/answer")
+    room.leak("stripe-secret-key", "response.body", "data.STRIPE_KEY", stripe, 200)
+    room.leak("github-pat", "response.body", "data.settings", github, 200)
+
+
 @case("json-lines", "An ingest of JSON lines, one record of which carries a Slack token.", "The same ingest with a masked token.")
 def json_lines(room):
     token = room.either(room.made.slack(), "xoxb-************")

@@ -29,6 +29,18 @@ def flask_query_encoded(room):
     room.leak("generic-api-key", "request.query", "apikey", key, 200)
 
 
+@case("flask-query-forms", "Parameters in brackets, repeated and empty ones, and a URL as value of a parameter with a token in its own query.",
+      "The same parameters with ordinary values.")
+def flask_query_forms(room):
+    from urllib.parse import quote
+    key, token = room.either((room.made.api_key(), room.made.github()), ("demo", "kettle"))
+    target = quote(f"https://code.example/raw/readme?auth={token}&lang=nl", safe="")
+    with room.flask(), room.capture(5000):
+        curl("--globoff", f"{FLASK}/v1/forecast?tag[]=a&tag[]=b&empty=&&flag&filter[city]=Ghent&filter[api_key]={key}&next={target}&end=1")
+    room.leak("generic-api-key", "request.query", "filter[api_key]", key, 200)
+    room.leak("github-pat", "request.query", "next", token, 200)
+
+
 @case("flask-header", "requests sends the key in X-API-Key: the right place, but over plain HTTP anyone on the way reads it.",
       "The same header with the placeholder of a manual.")
 def flask_header(room):
@@ -57,6 +69,16 @@ def flask_cookie(room):
         curl(f"{FLASK}/v1/forecast", "-H", f"Cookie: {cookies}")
         curl(f"{FLASK}/v1/forecast?city=Gent", "-b", cookies)
     room.leak("generic-api-key", "request.cookie", "api_key", key, 200)
+
+
+@case("session-cookie-sent", "A browser sends the opaque session cookie of a PHP shop with each request: told once for the host.",
+      "Requests with cookies of preferences only.")
+def session_cookie_sent(room):
+    value = room.made.text(26, "0123456789abcdefghijklmnopqrstuv")
+    with room.flask(), room.capture(5000):
+        for _ in range(3):
+            curl(f"{FLASK}/v1/forecast", "-b", "theme=dark; " + room.either(f"PHPSESSID={value}; ", "") + "lang=nl")
+    room.leak("session-cookie", "request.cookie", "PHPSESSID", value, 200)
 
 
 @case("flask-session-secret", "Flask's session cookie is signed, not encrypted: a Stripe key put into the session is read by whoever sees the cookie.",
@@ -155,6 +177,18 @@ def flask_response(room):
         curl(f"{FLASK}/answer")
     room.leak("aws-access-key-id", "response.body", "Credentials.AccessKeyId", identifier, 200)
     room.leak("aws-secret-access-key", "response.body", "Credentials.SecretAccessKey", secret, 200)
+
+
+@case("flask-response-header", "The server sends a key along in a header of its own with each answer.",
+      "Headers that only look like it.")
+def flask_response_header(room):
+    key = room.made.stripe()
+    headers = {"X-Stripe-Key": room.either(key, "sk_live_********"), "X-Runtime": "0.0042", "ETag": '"5d41402abc4b2a76b9719d911017c592"',
+               "Strict-Transport-Security": "max-age=63072000", "X-Request-Id": "2f1c9a34-0b7d-4e58-8a6f-d1c3b5e79f02"}
+    with room.flask(config={"BODY": "e30=", "TYPE": "application/json", "HEADERS": headers}), room.capture(5000):
+        curl(f"{FLASK}/answer")
+        curl(f"{FLASK}/answer")
+    room.leak("stripe-secret-key", "response.header", "X-Stripe-Key", key, 200)
 
 
 @case("flask-redirect", "A sign-in redirects with a GitHub token in the URL: in Location, in the link of Flask's redirect page, and in the request that follows it.",

@@ -7,10 +7,12 @@ import threading
 import time
 
 import requests
+import urllib3
 
-from capture import STAGE, case, clean_case, curl, exchange
+from capture import case, clean_case, curl, exchange
 
 FLASK = "http://127.0.0.1:5000"
+urllib3.disable_warnings()
 
 
 @case("curl-upload-chunked", "curl uploads JSON with Transfer-Encoding: chunked; a client secret is in it.",
@@ -40,6 +42,41 @@ def chunk_border(room):
         client.getresponse().read()
         client.close()
     room.leak("stripe-secret-key", "request.body", "charge.key", key.decode(), 201)
+
+
+@case("chunk-extensions", "Chunks with extensions, leading zeros and trailer fields, sent to nginx; a Stripe key lies across two of them.",
+      "The same chunks with ordinary words.")
+def chunk_extensions(room):
+    key = room.either(room.made.stripe(), "thirty-two letters of no secret!")
+    first, second = '{"charge": {"key": "' + key[:11], key[11:] + '"}}'
+    data = ("POST /api/v1/orders HTTP/1.1\r\nHost: shop.example\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nTrailer: X-Checksum\r\nConnection: close\r\n\r\n"
+            f"{len(first):04x};part=1\r\n{first}\r\n{len(second):X} ; part=\"2\"; last\r\n{second}\r\n000\r\nX-Checksum: 17\r\n\r\n")
+    with room.flask(), room.nginx(), room.capture(8080):
+        answer = exchange(8080, data.encode(), shut=False)
+    assert answer.startswith(b"HTTP/1.1 201"), answer
+    room.leak("stripe-secret-key", "request.body", "charge.key", key, 201)
+
+
+@case("bare-lf", "A hand-written client ends its lines with a bare LF and sends an empty line first; nginx takes it.",
+      "The same lines without a key.")
+def bare_lf(room):
+    key = room.made.api_key()
+    query = room.either(f"api_key={key}&", "")
+    with room.flask(), room.nginx(), room.capture(8080):
+        answer = exchange(8080, f"\r\nGET /api/v1/forecast?{query}city=Ghent HTTP/1.1\nHost: shop.example\nX-Note:   spaces   \nConnection: close\n\n".encode(), shut=False)
+    assert answer.startswith(b"HTTP/1.1 200"), answer
+    room.leak("generic-api-key", "request.query", "api_key", key, 200)
+
+
+@case("http10", "HTTP/1.0 without Host, the answer ends with the connection: a password of Basic.",
+      "The same request without credentials.")
+def http10(room):
+    import base64
+    password = room.made.password()
+    credentials = "Authorization: Basic " + base64.b64encode(f"till:{password}".encode()).decode() + "\r\n"
+    with room.flask(), room.capture(5000):
+        exchange(5000, f"GET /private HTTP/1.0\r\n{room.either(credentials, '')}\r\n".encode(), shut=False)
+    room.leak("http-basic-password", "request.header", "Authorization", password, 200)
 
 
 @case("keepalive", "Ten requests of one requests.Session on one connection to gunicorn: a key in three of them, two of these the same.",
@@ -197,7 +234,7 @@ def ipv6(room):
 def tls(room):
     with room.flask(), room.nginx(), room.capture(8443):
         curl("--insecure", "--user", "an.peeters:" + room.made.password(), f"https://127.0.0.1:8443/api/private?api_key={room.made.api_key()}")
-        requests.get("https://127.0.0.1:8443/manual.html", verify=str(STAGE / "server.crt") if False else False, headers={"X-API-Key": room.made.api_key()})
+        requests.get("https://127.0.0.1:8443/manual.html", verify=False, headers={"X-API-Key": room.made.api_key()})
 
 
 @clean_case("ssh", "An SSH handshake's beginning: recognised, counted, not inspected.")
@@ -209,6 +246,16 @@ def ssh(room):
             client.sendall(b"SSH-2.0-PuTTY_Release_0.78\r\n")
             client.recv(4096)
             client.sendall(bytes(range(64)))
+
+
+@clean_case("udp", "Datagrams: counted, nothing in them.")
+def udp(room):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        server.bind(("127.0.0.1", 8125))
+        with room.capture(8125, filter="udp port 8125"):
+            for number in range(5):
+                client.sendto(f"shop.orders:{number}|c|#till:4".encode(), ("127.0.0.1", 8125))
+                server.recv(4096)
 
 
 @clean_case("redis-ping", "Redis commands: a protocol that is not known yet, with nothing in it.")
