@@ -21,10 +21,10 @@ const EXCHANGES: usize = 1000;
 const PROBES: u32 = 8;
 
 /// The state of one flow; nothing is kept of a flow that is not looked into.
-pub(super) type State = Option<Box<Conversation>>;
+pub(crate) type State = Option<Box<Conversation>>;
 
 /// A flow that is looked into.
-pub(super) struct Conversation {
+pub(crate) struct Conversation {
     /// Its number in its shard.
     pub(super) number: u64,
     /// Who asks.
@@ -201,8 +201,8 @@ impl Receiver for Workshop {
         let Some(conversation) = state else { return };
         let direction = conversation.direction(sender);
         let carrier = Carrier { frame: now.frame, time: now.time };
-        let mut tap = Tap::new(self, conversation, key, now, bytes, &mut Marks::default(), carrier);
-        tap.datagram(direction, bytes);
+        let mut marks = Marks::default();
+        Tap::new(self, conversation, key, now, bytes, &mut marks, carrier).datagram(direction, bytes);
     }
 
     fn lost(&mut self, _key: &FlowKey, state: &mut State, sender: Side, loss: Loss, _now: Now) {

@@ -101,7 +101,7 @@ impl Inspector {
         self.rules.field(field, &context, &mut matches, None);
         let first = self.sightings.len();
         for found in matches.drain(..) {
-            let Some(value) = found.replaced.as_deref().or_else(|| field.value.get(found.secret.clone())) else { continue };
+            let Some(value) = field.value.get(found.secret.clone()) else { continue };
             let context = (found.whole != found.secret).then(|| {
                 let whole = field.value.get(found.whole.clone()).unwrap_or_default();
                 let start = found.secret.start.saturating_sub(found.whole.start);

@@ -9,7 +9,7 @@ use crate::model::{Direction, Field, FlowKey, Surface};
 use crate::protocol::Output;
 
 use super::body::{Body, Skip};
-use super::conversation::{Conversation, Exchange};
+use super::conversation::Conversation;
 use super::inspect::{Followed, RawHttp, Scene};
 use super::marks::{Carried, Carrier, Marks};
 use super::{Workshop, exposure};
@@ -101,6 +101,9 @@ impl<'a> Tap<'a> {
         let frames = |range: Range<usize>| marks.carried(at + range.start..at + range.end).unwrap_or(Carried::by(carrier));
         let inspector = &mut self.workshop.inspector;
         fields(&mut |field| inspector.field(&field, &scene, &frames));
+        if !inspector.has_sightings() {
+            return;
+        }
         let mut follow = Vec::new();
         let findings = self.workshop.inspector.findings(&scene, &mut follow);
         self.follow(follow);

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use leaktap::source::memory::{self, Half, Kept};
+use leaktap::source::memory::Kept;
+use leaktap::source::memory::disturb::{self, Half};
 
 use crate::support::{Expected, found, frames_of, leaks, options, plain, scan_files};
 
@@ -98,33 +99,33 @@ fn same_when(spoil: impl Fn(&[Kept]) -> Vec<Kept>, except: &[&str]) {
 
 #[test]
 fn shuffled_frames_change_nothing() {
-    same_when(|frames| memory::shuffled(frames, 4, 7), &[]);
+    same_when(|frames| disturb::shuffled(frames, 4, 7), &[]);
 }
 
 #[test]
 fn doubled_frames_change_nothing() {
-    same_when(memory::doubled, &[]);
+    same_when(disturb::doubled, &[]);
 }
 
 #[test]
 fn one_byte_segments_change_nothing() {
-    same_when(|frames| memory::segmented(frames, 1), &[]);
+    same_when(|frames| disturb::segmented(frames, 1), &[]);
 }
 
 #[test]
 fn the_end_of_the_sequence_space_changes_nothing() {
-    same_when(memory::wrapped, &[]);
+    same_when(disturb::wrapped, &[]);
 }
 
 #[test]
 fn a_missing_handshake_changes_nothing() {
-    same_when(memory::without_handshake, &[]);
+    same_when(disturb::without_handshake, &[]);
 }
 
 #[test]
 fn vlan_tags_change_nothing() {
-    same_when(memory::vlan, &[]);
-    same_when(memory::qinq, &[]);
+    same_when(disturb::vlan, &[]);
+    same_when(disturb::qinq, &[]);
 }
 
 #[test]
@@ -133,7 +134,7 @@ fn of_one_direction_its_own_leaks_are_found() {
     for case in all() {
         let frames = frames_of(&case.input);
         for (half, own) in [(Half::ToServer, "request."), (Half::ToClient, "response.")] {
-            let left = memory::one_direction(&frames, half);
+            let left = disturb::one_direction(&frames, half);
             // What came back is known as such only where it was seen to go there.
             let strip = |keys: &BTreeSet<Key>| -> BTreeSet<(String, Option<String>, Option<String>)> {
                 let own_ones = keys.iter().filter(|key| key.1.starts_with(own) && !key.4.contains(&"reflected".to_owned()));

@@ -37,7 +37,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use leaktap::model::event::Event;
-use leaktap::source::memory::{Connection, Kept};
+use leaktap::source::memory::Kept;
+use leaktap::source::memory::connection::Connection;
 use serde::Deserialize;
 
 use crate::support::{Expected, leaks, options, plain, scan_frames};
@@ -50,9 +51,9 @@ struct File {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Case {
-    pub name: String,
-    pub why: String,
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) why: String,
     #[serde(default = "eighty")]
     port: u16,
     #[serde(default = "yes")]
@@ -169,7 +170,7 @@ fn encoded(coding: &str, body: &[u8]) -> Vec<u8> {
 }
 
 impl Case {
-    pub fn frames(&self) -> Vec<Kept> {
+    pub(crate) fn frames(&self) -> Vec<Kept> {
         let mut connection = Connection::example(self.port);
         if let Some(mss) = self.mss {
             connection = connection.mss(mss);
@@ -193,7 +194,7 @@ impl Case {
     }
 }
 
-pub fn all() -> Vec<Case> {
+pub(crate) fn all() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();

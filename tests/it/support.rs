@@ -10,38 +10,39 @@ use leaktap::model::secret::FingerprintKey;
 use leaktap::model::{Confidence, Severity};
 use leaktap::pipeline::{self, Flow, Options, Outcome, Watch};
 use leaktap::rule::RuleSet;
-use leaktap::source::memory::{Kept, capture};
+use leaktap::source::memory::Kept;
+use leaktap::source::memory::write::capture;
 use leaktap::source::{self, Input};
 use serde::Deserialize;
 
 /// The shipped rules, loaded once.
-pub static RULES: LazyLock<Arc<RuleSet>> =
+pub(crate) static RULES: LazyLock<Arc<RuleSet>> =
     LazyLock::new(|| Arc::new(RuleSet::load(true, &[]).unwrap_or_else(|error| panic!("the shipped rules: {error}"))));
 
 /// A leak as a case expects it. What is left out is not compared.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(deny_unknown_fields)]
-pub struct Expected {
-    pub rule: String,
-    pub surface: String,
+pub(crate) struct Expected {
+    pub(crate) rule: String,
+    pub(crate) surface: String,
     #[serde(default)]
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     #[serde(default)]
-    pub value: Option<String>,
-    pub exposures: Vec<String>,
+    pub(crate) value: Option<String>,
+    pub(crate) exposures: Vec<String>,
     #[serde(default)]
-    pub severity: Option<String>,
+    pub(crate) severity: Option<String>,
     #[serde(default)]
-    pub status: Option<u16>,
+    pub(crate) status: Option<u16>,
     #[serde(default)]
-    pub frames: Option<[u64; 2]>,
+    pub(crate) frames: Option<[u64; 2]>,
     #[serde(default)]
-    pub evidence: Option<String>,
+    pub(crate) evidence: Option<String>,
 }
 
 impl Expected {
     /// The leak, with what `like` leaves out left out.
-    pub fn of(leak: &Leak, like: &Self) -> Self {
+    pub(crate) fn of(leak: &Leak, like: &Self) -> Self {
         let exposures = leak.exposures.iter().map(|exposure| serde_json::to_value(exposure).unwrap());
         Self {
             rule: leak.rule.clone(),
@@ -57,13 +58,13 @@ impl Expected {
     }
 
     /// What two tellings of one leak have in common however the network spoiled the frames.
-    pub fn key(&self) -> (String, String, Option<String>, Option<String>, Vec<String>) {
+    pub(crate) fn key(&self) -> (String, String, Option<String>, Option<String>, Vec<String>) {
         (self.rule.clone(), self.surface.clone(), self.name.clone(), self.value.clone(), self.exposures.clone())
     }
 }
 
 /// A leak that nothing is left out of but severity, status, frames and evidence.
-pub fn plain(leak: &Leak) -> Expected {
+pub(crate) fn plain(leak: &Leak) -> Expected {
     let like = Expected {
         rule: String::new(),
         surface: String::new(),
@@ -80,10 +81,10 @@ pub fn plain(leak: &Leak) -> Expected {
 
 /// What a scan said beside its events.
 #[derive(Default)]
-pub struct Said {
-    pub problems: Vec<String>,
-    pub notes: Vec<String>,
-    pub skipped: Vec<String>,
+pub(crate) struct Said {
+    pub(crate) problems: Vec<String>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) skipped: Vec<String>,
 }
 
 impl Watch for Said {
@@ -99,7 +100,7 @@ impl Watch for Said {
     fn progress(&mut self, _bytes: u64, _leaks: u64) {}
 }
 
-pub fn options(jobs: usize) -> Options {
+pub(crate) fn options(jobs: usize) -> Options {
     Options {
         jobs,
         filter: None,
@@ -113,7 +114,7 @@ pub fn options(jobs: usize) -> Options {
 }
 
 /// All events of a scan of some files.
-pub fn scan_files(paths: &[&Path], options: &Options) -> (Vec<Event>, Said, Outcome) {
+pub(crate) fn scan_files(paths: &[&Path], options: &Options) -> (Vec<Event>, Said, Outcome) {
     let inputs: Vec<Input> = paths.iter().map(|path| Input { path: path.to_path_buf(), named: true, size: None }).collect();
     let mut events = Vec::new();
     let mut said = Said::default();
@@ -126,13 +127,13 @@ pub fn scan_files(paths: &[&Path], options: &Options) -> (Vec<Event>, Said, Outc
 }
 
 /// All events of a scan of frames.
-pub fn scan_frames(frames: &[Kept], options: &Options) -> (Vec<Event>, Said, Outcome) {
+pub(crate) fn scan_frames(frames: &[Kept], options: &Options) -> (Vec<Event>, Said, Outcome) {
     let file = tempfile::Builder::new().suffix(".pcap").tempfile().unwrap();
     std::fs::write(file.path(), capture(frames)).unwrap();
     scan_files(&[file.path()], options)
 }
 
-pub fn leaks(events: &[Event]) -> Vec<&Leak> {
+pub(crate) fn leaks(events: &[Event]) -> Vec<&Leak> {
     let leaks = events.iter().filter_map(|event| match event {
         Event::Leak(leak) => Some(&**leak),
         _ => None,
@@ -141,13 +142,13 @@ pub fn leaks(events: &[Event]) -> Vec<&Leak> {
 }
 
 /// The leaks of some frames, by what they have in common however the network spoiled the frames.
-pub fn found(frames: &[Kept]) -> BTreeSet<(String, String, Option<String>, Option<String>, Vec<String>)> {
+pub(crate) fn found(frames: &[Kept]) -> BTreeSet<(String, String, Option<String>, Option<String>, Vec<String>)> {
     let (events, _, _) = scan_frames(frames, &options(1));
     leaks(&events).into_iter().map(|leak| plain(leak).key()).collect()
 }
 
 /// The frames of a capture file.
-pub fn frames_of(path: &Path) -> Vec<Kept> {
+pub(crate) fn frames_of(path: &Path) -> Vec<Kept> {
     let mut file = source::open(path, None).unwrap();
     source::memory::keep(&mut file).unwrap_or_else(|(frames, _)| frames)
 }
