@@ -20,11 +20,17 @@ pub(super) fn surroundings(value: &[u8], whole: &Range<usize>, secret: &Range<us
     }
     let before = value.get(whole.start..secret.start)?;
     let behind = value.get(secret.end..whole.end)?;
-    let is_userinfo = behind.starts_with(b"@") && memchr::memmem::find(before, b"://").is_some();
-    if is_userinfo {
+    if is_userinfo(value, secret) {
         return Some(redact::excerpt(value.get(whole.clone())?, known));
     }
     Some(format!("{}{redacted}{}", redact::excerpt(before, known), redact::excerpt(behind, known)))
+}
+
+/// Whether the secret is the password of a URL's userinfo (RFC 3986 section 3.2.1).
+pub(super) fn is_userinfo(whole: &[u8], secret: &Range<usize>) -> bool {
+    let before = whole.get(..secret.start).unwrap_or_default();
+    let behind = whole.get(secret.end..).unwrap_or_default();
+    behind.starts_with(b"@") && memchr::memmem::find(before, b"://").is_some()
 }
 
 /// A value by the name that stands before it.

@@ -1,5 +1,6 @@
 //! Fields to findings: what the rules see in one message part, told once, by the most specific rule.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use crate::content;
 use crate::model::finding::{Finding, FindingId, FlowText, FoundSecret, HttpText};
 use crate::model::message::Origin;
 use crate::model::redact::{self, Known};
+use crate::model::text::percent_decode;
 use crate::model::secret::FingerprintKey;
 use crate::model::{Confidence, Exposure, Field, Secret, Severity, Surface};
 use crate::rule::{Context, Kind, Match, RuleId, RuleSet};
@@ -101,12 +103,14 @@ impl Inspector {
         self.rules.field(field, &context, &mut matches, None);
         let first = self.sightings.len();
         for found in matches.drain(..) {
-            let Some(value) = field.value.get(found.secret.clone()) else { continue };
-            let context = (found.whole != found.secret).then(|| {
-                let whole = field.value.get(found.whole.clone()).unwrap_or_default();
-                let start = found.secret.start.saturating_sub(found.whole.start);
-                (Secret::new(whole), start..start + found.secret.len())
-            });
+            let Some(raw) = field.value.get(found.secret.clone()) else { continue };
+            let whole = field.value.get(found.whole.clone()).unwrap_or_default();
+            let start = found.secret.start.saturating_sub(found.whole.start);
+            let within = start..start + found.secret.len();
+            // What a URL carries is encoded once more.
+            let value = if evidence::is_userinfo(whole, &within) { percent_decode(raw, false) } else { Cow::Borrowed(raw) };
+            let value = &*value;
+            let context = (found.whole != found.secret).then(|| (Secret::new(whole), within));
             let reflected = field.surface.is_response() && scene.followed.iter().any(|followed| followed.value.expose() == value);
             self.sightings.push(Sighting {
                 rule: found.rule,
@@ -235,18 +239,23 @@ impl Inspector {
                 !is_layer(a.origin),
             ))
         });
+        // Of several error pages in one document the one that says most.
+        let page = sightings.iter().filter(|seen| seen.kind == Kind::Traceback).map(specificity).max();
+        sightings.retain(|seen| seen.kind != Kind::Traceback || Some(specificity(seen)) == page);
         let mut kept: Vec<Sighting> = Vec::with_capacity(sightings.len());
         let mut told: HashSet<(Surface, Option<String>, Vec<u8>, Option<String>), ahash::RandomState> = HashSet::default();
         for seen in sightings.drain(..) {
             // Kinds without a secret are told once for what they say; layers of one carrier hold one value once.
             let place = (seen.surface, seen.name.clone(), seen.value.expose().to_vec(), seen.detail.clone());
-            let doubled = seen.kind == Kind::Secret
-                && is_layer(seen.origin)
-                && kept.iter().any(|other| {
-                    other.surface == seen.surface && touch(&other.span, &seen.span) && other.value.expose() == seen.value.expose()
-                });
-            if !doubled && told.insert(place) {
-                kept.push(seen);
+            let double = (seen.kind == Kind::Secret)
+                .then(|| kept.iter_mut().find(|other| is_same_value(other, &seen)))
+                .flatten();
+            match double {
+                // The path goes on into the layer: its name says more.
+                Some(other) if is_deeper(&seen, other) => (other.name, other.origin) = (seen.name, seen.origin),
+                Some(other) if is_layer(other.origin) || is_layer(seen.origin) => {}
+                _ if told.insert(place) => kept.push(seen),
+                _ => {}
             }
         }
         let present: HashSet<&str> = kept.iter().filter_map(|seen| rules.rule(seen.rule)).map(|rule| rule.text.id.as_str()).collect();
@@ -352,6 +361,17 @@ fn relate(sightings: &[Sighting], findings: &mut [Finding]) {
         });
         finding.related = related.map(|(_, (_, id))| *id).take(MOST).collect();
     }
+}
+
+/// Whether two sightings are one value in one place, seen through more than one layer.
+fn is_same_value(one: &Sighting, other: &Sighting) -> bool {
+    one.surface == other.surface && touch(&one.span, &other.span) && one.value.expose() == other.value.expose()
+}
+
+/// Whether a sighting lies in a named layer of another.
+fn is_deeper(inner: &Sighting, outer: &Sighting) -> bool {
+    let (Some(inner_name), outer_name) = (inner.name.as_deref(), outer.name.as_deref().unwrap_or_default()) else { return false };
+    is_layer(inner.origin) && inner_name.len() > outer_name.len() && inner_name.starts_with(outer_name)
 }
 
 /// The place of a part of a field's value in its carrier; of a decoded value the whole place.
