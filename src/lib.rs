@@ -1,5 +1,6 @@
 //! leaktap: finds credentials that leak in clear in network traffic. The rooms and their order stand in `docs/ARCHITECTURE.md`.
 
+pub mod cli;
 pub mod config;
 pub mod content;
 pub mod engine;
@@ -7,6 +8,7 @@ pub mod flow;
 pub mod ledger;
 pub mod model;
 pub mod packet;
+pub mod pipeline;
 pub mod protocol;
 pub mod rule;
 pub mod sink;

@@ -1,0 +1,22 @@
+//! SIGINT and SIGTERM: the first asks a run to end, the second ends it at once.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+/// A flag that the first signal raises.
+///
+/// # Errors
+/// Where the system does not let signals be handled.
+pub(super) fn stop() -> io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal finds the flag down, and the second finds it up.
+        flag::register_conditional_shutdown(signal, 2, Arc::clone(&stop))?;
+        flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
+}
