@@ -7,6 +7,7 @@ pub mod frame;
 pub mod http;
 pub mod message;
 pub mod secret;
+pub mod segment;
 pub mod text;
 pub mod time;
 
