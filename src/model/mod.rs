@@ -6,6 +6,7 @@ pub mod finding;
 pub mod frame;
 pub mod http;
 pub mod message;
+pub mod redact;
 pub mod secret;
 pub mod segment;
 pub mod text;
