@@ -59,6 +59,8 @@ pub trait Watch {
     fn skipped(&mut self, path: &str);
     /// Bytes read and leaks told so far.
     fn progress(&mut self, bytes: u64, leaks: u64);
+    /// A candidate was held back by its rule: where, its redacted form (revealed where the options say so), and why.
+    fn suppressed(&mut self, _rule: &str, _place: &str, _redacted: &str, _reason: &str) {}
 }
 
 /// How a run went.
@@ -81,7 +83,7 @@ pub fn inputs(arguments: &[PathBuf]) -> Vec<Result<Input, String>> {
             let display = path.display().to_string();
             let bytes = match std::fs::metadata(path) {
                 _ if display == "-" => None,
-                Ok(metadata) => metadata.is_file().then(|| metadata.len()),
+                Ok(metadata) => metadata.is_file().then_some(metadata.len()),
                 Err(error) => return Err(format!("cannot read {display}: {error}")),
             };
             Ok(Input { path: path.clone(), display, explicit: true, bytes })

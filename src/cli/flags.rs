@@ -12,7 +12,7 @@ use crate::model::{Confidence, Severity};
 const EXAMPLES: &str = "\
 Examples:
   leaktap scan trace.pcap                        what leaks in a capture, as a table
-  leaktap scan captures/ --fail-on high          all captures below a folder; exit code 1 from high on
+  leaktap scan captures/ --fail-on high          all captures of a folder; 1 where high or worse
   tcpdump -i any -w - | leaktap scan -           a capture from a pipe
   leaktap scan trace.pcap --format ndjson | jq   one JSON object a line
   leaktap rules list                             what is looked for
@@ -158,8 +158,9 @@ fn named<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
 where
     T: DeserializeOwned + Clone + Send + Sync + 'static,
 {
-    PossibleValuesParser::new(names)
-        .try_map(|name| T::deserialize(name.into_deserializer()).map_err(|error: serde::de::value::Error| error))
+    PossibleValuesParser::new(names).try_map(|name| {
+        T::deserialize(name.into_deserializer()).map_err(|error: serde::de::value::Error| error)
+    })
 }
 
 /// The layer of settings that flags are. A flag that was not given says nothing.
@@ -257,7 +258,7 @@ mod tests {
             for name in path {
                 command = command.find_subcommand_mut(name).unwrap();
             }
-            command.render_long_help().to_string()
+            command.render_help().to_string()
         };
         insta::assert_snapshot!("help", help(&[]));
         insta::assert_snapshot!("help_scan", help(&["scan"]));

@@ -126,9 +126,7 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
 
 /// Whether a command ended because nobody reads its output any more.
 fn closed_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Whether standard output is a terminal.

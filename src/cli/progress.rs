@@ -77,9 +77,7 @@ impl Progress {
 
 fn show(bar: &ProgressBar, total: Option<u64>) {
     let template = match total {
-        Some(_) => {
-            "{bytes} of {total_bytes} [{wide_bar:.cyan}] {bytes_per_sec}, {eta} left, {msg}"
-        }
+        Some(_) => "{bytes} of {total_bytes} [{wide_bar:.cyan}] {bytes_per_sec}, {eta} left, {msg}",
         None => "{spinner} {bytes}, {bytes_per_sec}, {msg}",
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
@@ -123,7 +121,8 @@ mod tests {
             bar.set_draw_target(ProgressDrawTarget::hidden());
             assert_eq!(bar.length(), total);
         }
-        let style = ProgressStyle::with_template("{bytes} of {total_bytes} [{wide_bar:.cyan}] {bytes_per_sec}");
+        let style =
+            ProgressStyle::with_template("{bytes} of {total_bytes} [{wide_bar:.cyan}] {bytes_per_sec}");
         assert!(style.is_ok());
     }
 }

@@ -43,11 +43,9 @@ pub(super) fn run(arguments: &[PathBuf], world: &World<'_>) -> anyhow::Result<Ex
     }
 
     let total = inputs.iter().map(|input| input.bytes).sum::<Option<u64>>();
-    let mut watching = Watching {
-        progress: Progress::new(world.bar.clone(), config.progress, world.quiet(), total),
-    };
-    let outcome =
-        pipeline::scan(&inputs, rules, &options, &mut |event| telling.event(event), &mut watching);
+    let mut watching =
+        Watching { progress: Progress::new(world.bar.clone(), config.progress, world.quiet(), total) };
+    let outcome = pipeline::scan(&inputs, rules, &options, &mut |event| telling.event(event), &mut watching);
     watching.progress.finish();
     telling.finish();
 
@@ -76,7 +74,9 @@ fn exit(outcome: Outcome, fail_on: Option<Severity>, sink_failed: bool) -> Exit 
 fn check_standard_input(arguments: &[PathBuf]) -> anyhow::Result<()> {
     match arguments.iter().filter(|path| path.as_os_str() == "-").count() {
         0 => Ok(()),
-        1 if io::stdin().is_terminal() => bail!("standard input is a terminal: give a file, or pipe a capture in"),
+        1 if io::stdin().is_terminal() => {
+            bail!("standard input is a terminal: give a file, or pipe a capture in")
+        }
         1 => Ok(()),
         _ => bail!("standard input can be read once only: - is given twice"),
     }

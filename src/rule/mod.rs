@@ -120,7 +120,9 @@ impl RuleSet {
     /// The first fault.
     pub fn load(_builtin: bool, paths: &[PathBuf]) -> Result<Self, RuleError> {
         match paths.first() {
-            Some(path) => Err(RuleError(format!("{}:1: the rule room is missing from this build", path.display()))),
+            Some(path) => {
+                Err(RuleError(format!("{}:1: the rule room is missing from this build", path.display())))
+            }
             None => Ok(Self::default()),
         }
     }
