@@ -20,3 +20,18 @@ pub(super) fn stop() -> io::Result<Arc<AtomicBool>> {
     }
     Ok(stop)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+
+    #[test]
+    fn a_signal_raises_the_flag_and_ends_nothing() {
+        let stop = stop().unwrap();
+        assert!(!stop.load(Ordering::Relaxed));
+        signal_hook::low_level::raise(SIGTERM).unwrap();
+        assert!(stop.load(Ordering::Relaxed));
+    }
+}

@@ -1,5 +1,7 @@
 //! Interface of the rule room that faces are written against; the room itself replaces this file.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,10 +17,41 @@ pub struct RuleSet(Vec<Rule>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuleId(pub u32);
 
-/// What is wrong with a rule file: `file:line: rule id: reason`.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct RuleError(String);
+/// What is wrong with rule files.
+#[derive(Debug)]
+pub struct RuleError {
+    /// Every fault.
+    pub faults: Vec<Fault>,
+}
+
+impl std::error::Error for RuleError {}
+
+/// A line a fault.
+impl fmt::Display for RuleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.faults.iter().try_for_each(|fault| write!(f, "{fault}"))
+    }
+}
+
+/// One fault of a rule file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The file.
+    pub file: String,
+    /// The line in it.
+    pub line: u32,
+    /// The rule, where one is meant.
+    pub rule: Option<String>,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// `file:line: rule: reason`
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.reason)
+    }
+}
 
 /// One rule, as loaded.
 #[derive(Debug)]
@@ -47,15 +80,55 @@ pub struct Rule {
     pub requires: Vec<String>,
     /// Where to read on.
     pub references: Vec<String>,
+    /// gitleaks' tags.
+    pub tags: Vec<String>,
     /// Its own examples.
     pub examples: Examples,
+    /// What its matches are.
+    pub kind: Kind,
+}
+
+impl Rule {
+    /// The pattern.
+    #[must_use]
+    pub fn regex(&self) -> Option<String> {
+        None
+    }
+
+    /// The pattern of names.
+    #[must_use]
+    pub fn names(&self) -> Option<String> {
+        None
+    }
+
+    /// The checks, as a rule file writes them.
+    #[must_use]
+    pub fn checks(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// What a match is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A credential.
+    Secret,
+    /// A stack trace or debug page.
+    Traceback,
+    /// A setting that invites leaks.
+    Misconfiguration,
+    /// Personal data.
+    Pii,
 }
 
 /// A set of surfaces.
-#[derive(Clone, Copy, Debug)]
-pub struct SurfaceSet(pub u16);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SurfaceSet(u16);
 
 impl SurfaceSet {
+    /// Every surface.
+    pub const ANY: Self = Self(u16::MAX);
+
     /// Whether a surface is in it.
     #[must_use]
     pub fn contains(self, surface: Surface) -> bool {
@@ -88,6 +161,8 @@ pub struct Context<'a> {
 pub struct Match {
     /// Whose.
     pub rule: RuleId,
+    /// What it is.
+    pub kind: Kind,
     /// Of the secret in the value.
     pub secret: Range<usize>,
     /// Of all that matched.
@@ -97,8 +172,8 @@ pub struct Match {
     /// How sure.
     pub confidence: Confidence,
     /// Why.
-    pub reasons: Vec<String>,
-    /// What a traceback tells.
+    pub reasons: Vec<Cow<'static, str>>,
+    /// What a traceback tells. **Not redacted.**
     pub detail: Option<String>,
 }
 
@@ -110,7 +185,7 @@ pub struct Suppressed {
     /// Of the candidate in the value.
     pub secret: Range<usize>,
     /// Why.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
 }
 
 impl RuleSet {
@@ -120,11 +195,22 @@ impl RuleSet {
     /// The first fault.
     pub fn load(_builtin: bool, paths: &[PathBuf]) -> Result<Self, RuleError> {
         match paths.first() {
-            Some(path) => {
-                Err(RuleError(format!("{}:1: the rule room is missing from this build", path.display())))
-            }
+            Some(path) => Err(RuleError {
+                faults: vec![Fault {
+                    file: path.display().to_string(),
+                    line: 1,
+                    rule: None,
+                    reason: "the rule room is missing from this build".to_owned(),
+                }],
+            }),
             None => Ok(Self::default()),
         }
+    }
+
+    /// What is wrong with rule files: faults, or examples that their rule does not hold to.
+    #[must_use]
+    pub fn check(builtin: bool, paths: &[PathBuf]) -> Vec<Fault> {
+        Self::load(builtin, paths).map_or_else(|error| error.faults, |_| Vec::new())
     }
 
     /// Every rule.

@@ -31,6 +31,9 @@ pub const FORMATS: &[Format] = &[
     },
 ];
 
+/// Columns of what is written to a file for people.
+const FILE_WIDTH: usize = 100;
+
 /// Where a sink writes.
 pub type Output = Box<dyn Write + Send>;
 
@@ -147,7 +150,7 @@ impl Spec {
     pub fn open(&self, style: Style, private: bool) -> io::Result<Box<dyn Sink>> {
         let (out, style) = match &self.place {
             Place::Standard => (standard(), style),
-            Place::File(path) => (file(path, private)?, Style { color: false, ..style }),
+            Place::File(path) => (file(path, private)?, Style { color: false, width: FILE_WIDTH }),
         };
         Ok((self.format.open)(out, style))
     }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 
 use super::sample::{self, Sample};
 use super::{Exit, World, in_force};
-use crate::model::redact::redact;
+use crate::model::redact;
 use crate::model::{Confidence, Severity};
 use crate::pipeline::{self, Flow, Options, Watch};
 use crate::rule::{Context, Match, Rule, RuleSet, Suppressed};
@@ -78,8 +78,12 @@ fn report(text: &[u8], rules: &RuleSet, reveal: bool, style: Style, out: &mut dy
             clean(&found.place),
             shown(found, reveal),
         )?;
-        for reason in found_match.reasons.iter().map(AsRef::as_ref).chain(found_match.detail.as_deref()) {
+        for reason in &found_match.reasons {
             writeln!(out, "    {}", clean(reason))?;
+        }
+        if let Some(detail) = &found_match.detail {
+            let shown = if reveal { detail.clone() } else { redact::excerpt(detail.as_bytes(), &[]) };
+            writeln!(out, "    {}", clean(&shown))?;
         }
     }
     for found in &suppressed {
@@ -103,7 +107,7 @@ fn shown(found: &Found<'_>, reveal: bool) -> String {
     match (found.value.is_empty(), reveal) {
         (true, _) => "no secret of its own".to_owned(),
         (false, true) => clean(&String::from_utf8_lossy(&found.value)).into_owned(),
-        (false, false) => clean(&redact(&found.value, found.rule.password)).into_owned(),
+        (false, false) => clean(&redact::redact(&found.value, found.rule.password)).into_owned(),
     }
 }
 
@@ -148,7 +152,7 @@ fn tell<'a>(
     let field = &sample.field;
     let before = field.value.get(..start).unwrap_or_default();
     let place = match &field.name {
-        Some(name) => format!("{} {name}", field.surface.as_str()),
+        Some(name) => format!("{} {}", field.surface.as_str(), redact::name(name, &[])),
         None if sample.field.origin == crate::model::message::Origin::Text => "the text".to_owned(),
         None => field.surface.as_str().to_owned(),
     };
@@ -162,32 +166,6 @@ fn try_field(rules: &RuleSet, sample: &Sample<'_>) -> (Vec<Match>, Vec<Suppresse
     let context = Context { status: Some(500), essence: "", path: "" };
     rules.field(&sample.field, &context, &mut matches, Some(&mut suppressed));
     (matches, suppressed)
-}
-
-/// Faults of rules by their own examples: `file:line: rule id: …`.
-pub(super) fn examples(rules: &RuleSet) -> Vec<String> {
-    let finds = |rule: &Rule, text: &str| {
-        sample::fields(text.as_bytes()).iter().any(|sample| {
-            let (matches, _) = try_field(rules, sample);
-            matches
-                .iter()
-                .filter_map(|found| rules.rule(found.rule))
-                .any(|found| found.text.id == rule.text.id)
-        })
-    };
-    let mut faults = Vec::new();
-    for rule in rules.rules() {
-        let mut fault = |what: &str, text: &str| {
-            faults.push(format!("{}:{}: rule {}: {what}: {text}", rule.file, rule.line, rule.text.id));
-        };
-        for text in rule.examples.leak.iter().filter(|text| !finds(rule, text)) {
-            fault("does not find its example", text);
-        }
-        for text in rule.examples.fine.iter().filter(|text| finds(rule, text)) {
-            fault("finds what it should leave", text);
-        }
-    }
-    faults
 }
 
 /// Scans a capture with nothing held back, as a table.

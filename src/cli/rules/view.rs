@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Format;
 use crate::model::{Confidence, Severity, Surface};
-use crate::rule::Rule;
+use crate::rule::{Kind, Rule};
 use crate::sink::{Style, clean, paint, severity_style, wrap};
 
 /// What is shown of a rule; the keys of the JSON forms.
@@ -17,13 +17,18 @@ pub(super) struct View {
     pub(super) title: String,
     pub(super) severity: Severity,
     pub(super) confidence: Confidence,
+    pub(super) kind: &'static str,
     /// `any`, or the surfaces by name.
     pub(super) surfaces: Vec<&'static str>,
     pub(super) keywords: Vec<String>,
+    /// The pattern of the value.
+    pub(super) regex: Option<String>,
+    /// The pattern of the field's name.
+    pub(super) names: Option<String>,
+    pub(super) checks: Vec<String>,
     pub(super) specificity: i32,
     pub(super) requires: Vec<String>,
-    /// What the rule's checks make of it as a whole: `password`, `once-per-host`.
-    pub(super) marks: Vec<&'static str>,
+    pub(super) tags: Vec<String>,
     pub(super) cwe: Vec<String>,
     pub(super) advice: Option<String>,
     pub(super) references: Vec<String>,
@@ -40,17 +45,25 @@ impl From<&Rule> for View {
             .filter(|&surface| rule.surfaces.contains(surface))
             .map(Surface::as_str)
             .collect();
-        let marks = [(rule.password, "password"), (rule.once_per_host, "once-per-host")];
         Self {
             id: rule.text.id.clone(),
             title: rule.text.title.clone(),
             severity: rule.severity,
             confidence: rule.confidence,
+            kind: match rule.kind {
+                Kind::Secret => "secret",
+                Kind::Traceback => "traceback",
+                Kind::Misconfiguration => "misconfiguration",
+                Kind::Pii => "pii",
+            },
             surfaces: if named.len() == Surface::ALL.len() { vec!["any"] } else { named },
             keywords: rule.keywords.clone(),
+            regex: rule.regex(),
+            names: rule.names(),
+            checks: rule.checks(),
             specificity: rule.specificity,
             requires: rule.requires.clone(),
-            marks: marks.into_iter().filter_map(|(holds, name)| holds.then_some(name)).collect(),
+            tags: rule.tags.clone(),
             cwe: rule.text.cwe.clone(),
             advice: rule.text.advice.clone(),
             references: rule.references.clone(),
@@ -97,7 +110,8 @@ pub(super) fn show(rule: &View, format: Format, style: Style, out: &mut dyn Writ
     let keywords = rule.keywords.join(", ");
     let requires = rule.requires.join(", ");
     let specificity = rule.specificity.to_string();
-    let marks = rule.marks.join(", ");
+    let checks = rule.checks.join(", ");
+    let tags = rule.tags.join(", ");
     let cwe = rule.cwe.join(", ");
     let place = format!("{}:{}", rule.file, rule.line);
     let severity = paint(rule.severity.as_str(), severity_style(rule.severity), style.color);
@@ -106,11 +120,15 @@ pub(super) fn show(rule: &View, format: Format, style: Style, out: &mut dyn Writ
     writeln!(out, "{severity}")?;
     row("confidence", rule.confidence.as_str(), style, out)?;
     for (name, text) in [
-        ("surfaces", surfaces.as_str()),
+        ("kind", rule.kind),
+        ("surfaces", &surfaces),
+        ("names", rule.names.as_deref().unwrap_or_default()),
         ("keywords", &keywords),
+        ("regex", rule.regex.as_deref().unwrap_or_default()),
+        ("checks", &checks),
         ("requires", &requires),
-        ("marks", &marks),
         ("specificity", &specificity),
+        ("tags", &tags),
         ("cwe", &cwe),
         ("advice", rule.advice.as_deref().unwrap_or_default()),
     ] {
@@ -132,7 +150,12 @@ fn label(name: &str, style: Style, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn row(name: &str, text: &str, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    for (index, line) in wrap(text, style.width.saturating_sub(LABEL + 2)).iter().enumerate() {
+    let lines = match name {
+        // Patterns and examples are there to be copied.
+        "regex" | "names" | "finds" | "leaves" | "" if !text.is_empty() => vec![text.to_owned()],
+        _ => wrap(text, style.width.saturating_sub(LABEL + 2)),
+    };
+    for (index, line) in lines.iter().enumerate() {
         label(if index == 0 { name } else { "" }, Style { color: style.color && index == 0, ..style }, out)?;
         writeln!(out, "{line}")?;
     }
@@ -163,7 +186,11 @@ mod tests {
             keywords: vec!["sk_live_".into(), "sk_test_".into()],
             specificity: 10,
             requires: Vec::new(),
-            marks: Vec::new(),
+            kind: "secret",
+            regex: Some(r"\b(sk_(?:live|test)_[0-9a-zA-Z]{24,247})\b".into()),
+            names: None,
+            checks: vec!["entropy>=3.0".into(), "not-placeholder".into()],
+            tags: Vec::new(),
             cwe: vec!["CWE-798".into()],
             advice: Some(
                 "Roll the key in the Stripe dashboard; send it in a header over TLS and never in a URL."
@@ -182,7 +209,7 @@ mod tests {
             severity: Severity::Low,
             confidence: Confidence::Medium,
             surfaces: vec!["request.cookie", "response.cookie"],
-            marks: vec!["once-per-host"],
+            checks: vec!["once-per-host".into()],
             ..stripe.clone()
         };
         vec![stripe, cookie]
