@@ -119,7 +119,10 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
         if closed_pipe(&error) {
             return Exit::Ran;
         }
-        tracing::error!("{error:#}");
+        // Rule files may have several faults, a line each.
+        for line in format!("{error:#}").lines() {
+            tracing::error!("{line}");
+        }
         Exit::Failed
     })
 }

@@ -89,7 +89,9 @@ fn named<'a>(rules: &'a [Rule], id: &str) -> anyhow::Result<&'a Rule> {
 /// force: beside the built-in rules, where those are not left out.
 fn check(path: Option<&Path>, config: &Config, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let paths = path.map_or_else(|| config.rules.clone(), |path| vec![path.to_path_buf()]);
-    let faults = RuleSet::check(config.default_rules, &paths);
+    let ours = |file: &str| path.is_none_or(|path| Path::new(file).starts_with(path));
+    let mut faults = RuleSet::check(config.default_rules, &paths);
+    faults.retain(|fault| ours(&fault.file));
     for fault in &faults {
         writeln!(out, "{}", clean(&fault.to_string()))?;
     }
@@ -100,8 +102,7 @@ fn check(path: Option<&Path>, config: &Config, out: &mut dyn Write) -> anyhow::R
         return Ok(Exit::Failed);
     }
     let set = RuleSet::load(config.default_rules, &paths)?;
-    let rules =
-        set.rules().iter().filter(|rule| path.is_none_or(|path| Path::new(&rule.file).starts_with(path)));
+    let rules = set.rules().iter().filter(|rule| ours(&rule.file));
     let (mut amount, mut examples) = (0, 0);
     for rule in rules {
         amount += 1;

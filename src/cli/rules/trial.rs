@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use super::sample::{self, Sample};
 use super::{Exit, World, in_force};
 use crate::model::redact;
-use crate::model::{Confidence, Severity};
+use crate::model::{Confidence, Field, Severity, Surface};
 use crate::pipeline::{self, Flow, Options, Watch};
 use crate::rule::{Context, Match, Rule, RuleSet, Suppressed};
 use crate::sink::{Fan, Place, Spec, Style, clean, paint, severity_style};
@@ -120,8 +120,13 @@ fn look<'a>(text: &[u8], rules: &'a RuleSet) -> Vec<Found<'a>> {
         let (matches, held) = try_field(rules, &sample);
         for found in matches {
             let value = sample.field.value.get(found.secret.clone()).unwrap_or_default().to_vec();
-            // Tracebacks and the like have no value: each is told.
-            if !value.is_empty() && !matched.insert(value.clone()) {
+            // Tracebacks and the like have no value: they are known by what they tell.
+            let mark = if value.is_empty() {
+                format!("{} {:?}", found.rule.0, found.detail).into_bytes()
+            } else {
+                value.clone()
+            };
+            if !matched.insert(mark) {
                 continue;
             }
             let start = if value.is_empty() { found.whole.start } else { found.secret.start };
@@ -160,11 +165,25 @@ fn tell<'a>(
     Found { rule, line, place, value, what }
 }
 
+/// Tries a field in both directions, for a text does not say which one it went.
 fn try_field(rules: &RuleSet, sample: &Sample<'_>) -> (Vec<Match>, Vec<Suppressed>) {
     let (mut matches, mut suppressed) = (Vec::new(), Vec::new());
     // Rules that look at error pages only shall be tried too.
     let context = Context { status: Some(500), essence: "", path: "" };
-    rules.field(&sample.field, &context, &mut matches, Some(&mut suppressed));
+    let guess = sample.field.surface;
+    let other = match guess {
+        Surface::RequestHeader => Surface::ResponseHeader,
+        Surface::RequestCookie => Surface::ResponseCookie,
+        Surface::RequestBody => Surface::ResponseBody,
+        Surface::ResponseCookie => Surface::RequestCookie,
+        Surface::ResponseBody => Surface::RequestBody,
+        other => other,
+    };
+    let surfaces = if other == guess { vec![guess] } else { vec![guess, other] };
+    for surface in surfaces {
+        let field = Field { surface, ..sample.field.clone() };
+        rules.field(&field, &context, &mut matches, Some(&mut suppressed));
+    }
     (matches, suppressed)
 }
 
