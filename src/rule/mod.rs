@@ -1,237 +1,150 @@
-//! Interface of the rule room that faces are written against; the room itself replaces this file.
+//! Rules are data; this room reads them and says what matches.
+
+mod allow;
+mod check;
+mod definition;
+mod example;
+mod file;
+mod gitleaks;
+mod index;
+mod load;
+mod matcher;
+mod pattern;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use crate::model::finding::RuleText;
-use crate::model::{Confidence, Field, Severity, Surface};
+use crate::model::{Confidence, Field, Severity};
 
-/// The rules in force.
-#[derive(Debug, Default)]
-pub struct RuleSet(Vec<Rule>);
+pub use definition::{Examples, Kind, Rule, SurfaceSet};
+pub use file::{Fault, RuleError};
 
-/// Index into the set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use index::Index;
+
+/// The rules in force. Shared between workers.
+pub struct RuleSet {
+    rules: Vec<Rule>,
+    index: Index,
+}
+
+/// A rule, by its place in the set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleId(pub u32);
 
-/// What is wrong with rule files.
-#[derive(Debug)]
-pub struct RuleError {
-    /// Every fault.
-    pub faults: Vec<Fault>,
-}
-
-impl std::error::Error for RuleError {}
-
-/// A line a fault.
-impl fmt::Display for RuleError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.faults.iter().try_for_each(|fault| write!(f, "{fault}"))
-    }
-}
-
-/// One fault of a rule file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The file.
-    pub file: String,
-    /// The line in it.
-    pub line: u32,
-    /// The rule, where one is meant.
-    pub rule: Option<String>,
-    /// What is wrong.
-    pub reason: String,
-}
-
-/// `file:line: rule: reason`
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.file, self.line, self.reason)
-    }
-}
-
-/// One rule, as loaded.
-#[derive(Debug)]
-pub struct Rule {
-    /// What findings tell of it.
-    pub text: Arc<RuleText>,
-    /// Its file.
-    pub file: String,
-    /// Its line there.
-    pub line: u32,
-    /// How bad.
-    pub severity: Severity,
-    /// How sure.
-    pub confidence: Confidence,
-    /// Where it looks.
-    pub surfaces: SurfaceSet,
-    /// One of them must be near.
-    pub keywords: Vec<String>,
-    /// On the same value the higher one is told.
-    pub specificity: i32,
-    /// Shown by none of its characters.
-    pub password: bool,
-    /// Told once for each host.
-    pub once_per_host: bool,
-    /// Only together with these.
-    pub requires: Vec<String>,
-    /// Where to read on.
-    pub references: Vec<String>,
-    /// gitleaks' tags.
-    pub tags: Vec<String>,
-    /// Its own examples.
-    pub examples: Examples,
-    /// What its matches are.
-    pub kind: Kind,
-}
-
-impl Rule {
-    /// The pattern.
-    #[must_use]
-    pub fn regex(&self) -> Option<String> {
-        None
-    }
-
-    /// The pattern of names.
-    #[must_use]
-    pub fn names(&self) -> Option<String> {
-        None
-    }
-
-    /// The checks, as a rule file writes them.
-    #[must_use]
-    pub fn checks(&self) -> Vec<String> {
-        Vec::new()
-    }
-}
-
-/// What a match is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A credential.
-    Secret,
-    /// A stack trace or debug page.
-    Traceback,
-    /// A setting that invites leaks.
-    Misconfiguration,
-    /// Personal data.
-    Pii,
-}
-
-/// A set of surfaces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SurfaceSet(u16);
-
-impl SurfaceSet {
-    /// Every surface.
-    pub const ANY: Self = Self(u16::MAX);
-
-    /// Whether a surface is in it.
-    #[must_use]
-    pub fn contains(self, surface: Surface) -> bool {
-        self.0 >> (surface as u16) & 1 == 1
-    }
-}
-
-/// Texts in which a rule must, and must not, find something.
-#[derive(Clone, Debug, Default)]
-pub struct Examples {
-    /// It must.
-    pub leak: Vec<String>,
-    /// It must not.
-    pub fine: Vec<String>,
-}
-
-/// What is known around a field.
-#[derive(Clone, Copy, Debug)]
+/// What is known of the message a field belongs to.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Context<'a> {
-    /// Of the answer the field belongs to.
+    /// Status of the answer the field belongs to.
     pub status: Option<u16>,
-    /// Media type of its body.
+    /// Media type of the body the field stands in, lower case; empty outside bodies.
     pub essence: &'a str,
-    /// The capture's path.
+    /// Path of the capture; empty if there is none.
     pub path: &'a str,
 }
 
-/// A match in a field.
-#[derive(Clone, Debug)]
+/// What a rule found in a field.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Match {
-    /// Whose.
+    /// The rule.
     pub rule: RuleId,
     /// What it is.
     pub kind: Kind,
-    /// Of the secret in the value.
+    /// The secret, in the field's value; empty for kinds without one.
     pub secret: Range<usize>,
-    /// Of all that matched.
+    /// Everything that matched, in the field's value.
     pub whole: Range<usize>,
     /// How bad.
     pub severity: Severity,
-    /// How sure.
+    /// How sure, after the checks.
     pub confidence: Confidence,
-    /// Why.
+    /// What moved the confidence.
     pub reasons: Vec<Cow<'static, str>>,
-    /// What a traceback tells. **Not redacted.**
+    /// What a trace or page tells: `KeyError: 'MONGO_URI' at app.py:12 in index`. **Not redacted.**
     pub detail: Option<String>,
 }
 
-/// A candidate that was held back.
-#[derive(Clone, Debug)]
+/// What a rule would have found, and why it did not.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Suppressed {
-    /// Whose.
+    /// The rule.
     pub rule: RuleId,
-    /// Of the candidate in the value.
+    /// Where, in the field's value.
     pub secret: Range<usize>,
-    /// Why.
+    /// Why: `entropy 1.2`, `on the allowlist`, `stripe-secret-key is more specific` …
     pub reason: Cow<'static, str>,
 }
 
 impl RuleSet {
-    /// Reads rule files.
+    /// Reads rule files, the embedded ones first. A later file overrides rules of an earlier one by their id. Of a
+    /// folder every `*.toml` is read, sorted by path.
     ///
     /// # Errors
-    /// The first fault.
-    pub fn load(_builtin: bool, paths: &[PathBuf]) -> Result<Self, RuleError> {
-        match paths.first() {
-            Some(path) => Err(RuleError {
-                faults: vec![Fault {
-                    file: path.display().to_string(),
-                    line: 1,
-                    rule: None,
-                    reason: "the rule room is missing from this build".to_owned(),
-                }],
-            }),
-            None => Ok(Self::default()),
-        }
+    /// Every fault of every file, with file and line; nothing is loaded then.
+    pub fn load(builtin: bool, paths: &[PathBuf]) -> Result<Self, RuleError> {
+        load::load(builtin, paths)
     }
 
     /// What is wrong with rule files: faults, or examples that their rule does not hold to.
     #[must_use]
     pub fn check(builtin: bool, paths: &[PathBuf]) -> Vec<Fault> {
-        Self::load(builtin, paths).map_or_else(|error| error.faults, |_| Vec::new())
+        match Self::load(builtin, paths) {
+            Ok(set) => set.check_examples(),
+            Err(error) => error.faults,
+        }
     }
 
-    /// Every rule.
+    /// Every rule; a [`RuleId`] counts in it.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
-        &self.0
+        &self.rules
     }
 
-    /// The rule of that index.
+    /// A rule.
     #[must_use]
     pub fn rule(&self, id: RuleId) -> Option<&Rule> {
-        self.0.get(id.0 as usize)
+        self.rules.get(id.0 as usize)
     }
 
-    /// What matches in one field.
+    /// A rule by its identifier.
+    #[must_use]
+    pub fn named(&self, id: &str) -> Option<RuleId> {
+        let at = self.rules.iter().position(|rule| rule.text.id == id)?;
+        u32::try_from(at).ok().map(RuleId)
+    }
+
+    /// A rule with the check `signal`, by its identifier.
+    #[must_use]
+    pub fn signal(&self, rule: &str) -> Option<RuleId> {
+        self.named(rule).filter(|&id| self.rule(id).is_some_and(|rule| rule.signal))
+    }
+
+    /// Whether a rule has no keyword at all, so that [`RuleSet::scan`] cannot lead to what it finds: fields of
+    /// every place have to be shown then. No embedded rule is such.
+    #[must_use]
+    pub fn exhaustive(&self) -> bool {
+        self.index.is_exhaustive()
+    }
+
+    /// The keyword pre-pass: appends the places of keywords, sorted by start, those that overlap by their end as
+    /// one. ASCII case is ignored.
+    pub fn scan(&self, bytes: &[u8], hits: &mut Vec<Range<usize>>) {
+        self.index.scan(bytes, hits);
+    }
+
+    /// What matches in one field, by its place: at most one match for each stretch of the value. The higher
+    /// specificity wins, then the higher confidence, then the longer, then the earlier rule. Traces and pages compete
+    /// with each other only.
     pub fn field(
         &self,
-        _field: &Field<'_>,
-        _context: &Context<'_>,
-        _out: &mut Vec<Match>,
-        _suppressed: Option<&mut Vec<Suppressed>>,
+        field: &Field<'_>,
+        context: &Context<'_>,
+        out: &mut Vec<Match>,
+        suppressed: Option<&mut Vec<Suppressed>>,
     ) {
+        matcher::field(self, field, context, out, suppressed);
     }
 }
+
+#[cfg(test)]
+mod tests;
