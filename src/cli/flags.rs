@@ -8,6 +8,7 @@ use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use crate::config::{Layer, When};
 use crate::model::{Confidence, Severity};
+use crate::sink::FORMATS;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,6 +17,9 @@ Examples:
   tcpdump -i any -w - | leaktap scan -           a capture from a pipe
   leaktap scan trace.pcap --format ndjson | jq   one JSON object a line
   leaktap rules list                             what is looked for
+
+Settings: leaktap.toml here or in the XDG folder, then LEAKTAP_* variables (LEAKTAP_FAIL_ON=high),
+then flags; the later wins.
 
 Exit code: 0 ran; 1 ran and a leak reached --fail-on; 2 something could not be done.";
 
@@ -33,6 +37,12 @@ Examples:
   leaktap rules check my-rules.toml
   echo 'api_key=…' | leaktap rules test -";
 
+fn scan_help() -> String {
+    let formats: String =
+        FORMATS.iter().map(|format| format!("  {:8}{}\n", format.name, format.about)).collect();
+    format!("Formats:\n{formats}\n{SCAN_EXAMPLES}")
+}
+
 /// Finds credentials that leak in clear in network traffic.
 #[derive(Debug, Parser)]
 #[command(name = "leaktap", version, after_help = EXAMPLES, disable_help_subcommand = true, max_term_width = 110)]
@@ -46,7 +56,7 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Find leaks in capture files
-    #[command(after_help = SCAN_EXAMPLES)]
+    #[command(after_help = scan_help())]
     Scan(Scan),
     /// The rules in force: list, show, check, test
     #[command(after_help = RULES_EXAMPLES, subcommand_required = true, arg_required_else_help = true)]

@@ -250,3 +250,62 @@ impl Watch for Listener {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: &str = r#"
+[[rules]]
+id = "shed-key"
+description = "Shed key"
+regex = '''\b(shed_[0-9a-z]{16})\b'''
+keywords = ["shed_"]
+severity = "critical"
+confidence = "high"
+checks = ["not-placeholder"]
+
+[[rules]]
+id = "shed-password"
+description = "Shed password"
+regex = '''(.{6,40})'''
+names = '''(?i)^shed[_-]?pass'''
+keywords = ["shed"]
+checks = ["password"]
+"#;
+
+    fn tried(text: &str, reveal: bool) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shed.toml");
+        std::fs::write(&path, RULES).unwrap();
+        let rules = RuleSet::load(false, &[path]).unwrap();
+        let mut out = Vec::new();
+        report(text.as_bytes(), &rules, reveal, Style { color: false, width: 100 }, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    const TEXT: &str =
+        "GET /?key=shed_0a1b2c3d4e5f6g7h HTTP/1.1\n\nshed_pass=made-up-9\nX-Key: shed_xxxxxxxxxxxxxxxx\n";
+
+    #[test]
+    fn what_matches_is_told_once_where_it_has_a_name() {
+        let told = tried(TEXT, false);
+        let lines: Vec<&str> = told.lines().collect();
+        assert_eq!(
+            lines.first(),
+            Some(&"line 1: shed-key (critical, high confidence) in request.query key: she…g7h")
+        );
+        assert!(told.contains("line 3: shed-password"), "{told}");
+        assert!(told.contains("line 4: shed-key suppressed in request.header X-Key: "), "{told}");
+        assert_eq!(lines.last(), Some(&"2 matches, 1 suppressed"));
+    }
+
+    #[test]
+    fn values_are_shown_only_when_revealed() {
+        let (hidden, shown) = (tried(TEXT, false), tried(TEXT, true));
+        for secret in ["shed_0a1b2c3d4e5f6g7h", "made-up-9"] {
+            assert!(!hidden.contains(secret), "{hidden}");
+            assert!(shown.contains(secret), "{shown}");
+        }
+    }
+}
