@@ -12,6 +12,11 @@ const QUIET: Duration = Duration::from_millis(300);
 /// How often a line is written where there is no terminal.
 const LINES: Duration = Duration::from_secs(1);
 
+/// The bar where the size is known.
+const OF_TOTAL: &str = "{bytes} of {total_bytes} [{wide_bar:.cyan}] {bytes_per_sec}, {eta} left, {msg}";
+/// Where it is not.
+const SO_FAR: &str = "{spinner} {bytes}, {bytes_per_sec}, {msg}";
+
 /// Shows bytes, rate, time left and leaks so far, on standard error.
 pub(super) struct Progress {
     bar: ProgressBar,
@@ -76,10 +81,7 @@ impl Progress {
 }
 
 fn show(bar: &ProgressBar, total: Option<u64>) {
-    let template = match total {
-        Some(_) => "{bytes} of {total_bytes} [{wide_bar:.cyan}] {bytes_per_sec}, {eta} left, {msg}",
-        None => "{spinner} {bytes}, {bytes_per_sec}, {msg}",
-    };
+    let template = if total.is_some() { OF_TOTAL } else { SO_FAR };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("=> "));
     }
@@ -121,8 +123,8 @@ mod tests {
             bar.set_draw_target(ProgressDrawTarget::hidden());
             assert_eq!(bar.length(), total);
         }
-        let style =
-            ProgressStyle::with_template("{bytes} of {total_bytes} [{wide_bar:.cyan}] {bytes_per_sec}");
-        assert!(style.is_ok());
+        for template in [OF_TOTAL, SO_FAR] {
+            assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
+        }
     }
 }
