@@ -53,15 +53,12 @@ impl Progress {
         match &mut self.face {
             Face::None => {}
             Face::Bar { shown } => {
-                if !*shown {
-                    if self.start.elapsed() < QUIET {
-                        return;
-                    }
+                self.bar.set_position(bytes);
+                self.bar.set_message(leaks_text(leaks));
+                if !*shown && self.start.elapsed() >= QUIET {
                     *shown = true;
                     show(&self.bar, self.total);
                 }
-                self.bar.set_position(bytes);
-                self.bar.set_message(leaks_text(leaks));
             }
             Face::Lines { last } => {
                 if last.elapsed() >= LINES {

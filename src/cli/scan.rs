@@ -52,9 +52,12 @@ pub(super) fn run(arguments: &[PathBuf], world: &World<'_>) -> anyhow::Result<Ex
     if options.stop.load(Ordering::Relaxed) {
         tracing::warn!("interrupted: what was found until then has been told");
     }
-    if outcome.skipped > 0 {
-        let (what, were) = if outcome.skipped == 1 { ("file", "is") } else { ("files", "are") };
-        tracing::warn!("{} {what} in folders skipped: {were} no capture (-v names them)", outcome.skipped);
+    match outcome.skipped {
+        0 => {}
+        1 => tracing::warn!("1 file of the folders is no capture and was skipped (-v names it)"),
+        many => {
+            tracing::warn!("{many} files of the folders are no captures and were skipped (-v names them)")
+        }
     }
     let problems = outcome.problems + unreachable.len() as u64;
     Ok(exit(Outcome { problems, ..outcome }, config.fail_on, telling.failed))
