@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::{Flow, Wire};
 use crate::model::Direction;
-use crate::protocol::http1::{find_http_head, head::HEAD_LIMIT};
+use crate::protocol::contract::Probe;
+use crate::protocol::http1::{HEAD_LIMIT, find_http_head, probe::probe};
 
 const CLIENT: &[&str] = &[
     "GET /a?k=v HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -103,6 +104,19 @@ proptest! {
             prop_assert!(flow.record.bytes_told <= bytes.len());
         }
     }
+
+    #[test]
+    fn what_is_found_in_mid_stream_is_recognised(
+        parts in prop::collection::vec(proptest::sample::select([CLIENT, SERVER].concat()), 0..6),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let bytes = parts.concat().into_bytes();
+        let bytes = bytes.get(..cut.index(bytes.len() + 1)).unwrap_or_default();
+        if let Some(at) = find_http_head(bytes) {
+            let verdict = probe(&bytes[at..]);
+            prop_assert!(matches!(verdict, Probe::Yes(Some(_))), "{verdict:?} {}", bytes[at..].escape_ascii());
+        }
+    }
 }
 
 #[test]
@@ -161,6 +175,13 @@ const HOSTILE: &[(&str, &str)] = &[
     ("HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n", "HTTP/1.1 "),
     ("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "?HTTP/1.1 200 OK\nA"),
 ];
+
+/// A million flows open at once cost little beside the bytes of their heads.
+#[test]
+fn a_flow_is_small() {
+    let size = std::mem::size_of::<crate::protocol::http1::Http1>();
+    assert!(size <= 128, "{size}");
+}
 
 /// A search that starts over with every segment would take minutes here.
 #[test]
