@@ -32,6 +32,7 @@ pub(super) const PROTOCOL: Protocol = Protocol {
 
 /// Bytes of a client that wait for the answer to CONNECT or Upgrade.
 const WAIT_LIMIT: usize = 64 * 1024;
+
 /// The parser of one flow.
 #[derive(Debug)]
 struct Http1 {
@@ -194,7 +195,7 @@ impl Http1 {
                 Direction::ToClient => self.response_start(rest, out),
             },
             State::Head => self.head(direction, rest, out),
-            State::Text | State::Unknown => self.search(direction, rest, out),
+            State::Text | State::Unknown => self.search(direction, rest, 0, out),
             State::Counted(left) => {
                 let body = before(rest, usize::try_from(left).unwrap_or(usize::MAX));
                 out.body(direction, body);
@@ -240,7 +241,15 @@ impl Http1 {
         self.proceed(direction, State::Text, 0)
     }
 
-    /// `length` bytes are no head after all, and none begins at the first of them.
+    /// No head begins here.
+    fn no_head(&mut self, direction: Direction, rest: &[u8], out: &mut dyn Output) -> Step {
+        let side = self.side(direction);
+        side.enter(State::Text);
+        side.line_start = false;
+        self.search(direction, rest, 1, out)
+    }
+
+    /// `length` bytes that may be part of a head are taken for text: it would be too long, or has no first line.
     fn refuse(&mut self, direction: Direction, rest: &[u8], length: usize, out: &mut dyn Output) -> Step {
         let text = before(rest, length);
         out.text(direction, text);
@@ -272,7 +281,7 @@ impl Http1 {
             return Step::Used(used);
         }
         match head::request_opening(rest, scanned) {
-            Opening::No => self.refuse(Direction::ToServer, rest, 1, out),
+            Opening::No => self.no_head(Direction::ToServer, rest, out),
             Opening::More => self.await_line(Direction::ToServer, rest, out),
             Opening::Line(length) => self.enter_head(Direction::ToServer, length),
             Opening::Simple(length) => {
@@ -303,7 +312,7 @@ impl Http1 {
         match head::response_opening(rest, scanned) {
             Opening::Line(length) => self.enter_head(Direction::ToClient, length),
             Opening::More => self.await_line(Direction::ToClient, rest, out),
-            Opening::No | Opening::Simple(_) => self.refuse(Direction::ToClient, rest, 1, out),
+            Opening::No | Opening::Simple(_) => self.no_head(Direction::ToClient, rest, out),
         }
     }
 
@@ -350,8 +359,8 @@ impl Http1 {
         }
     }
 
-    /// Bytes of no message, or of a body without a known end.
-    fn search(&mut self, direction: Direction, rest: &[u8], out: &mut dyn Output) -> Step {
+    /// Bytes of no message, or of a body without a known end; no head begins in the first `skipped`.
+    fn search(&mut self, direction: Direction, rest: &[u8], skipped: usize, out: &mut dyn Output) -> Step {
         let side = self.side(direction);
         let in_body = side.state == State::Unknown;
         let mut tell = |bytes: &[u8]| match in_body {
@@ -359,20 +368,22 @@ impl Http1 {
             true => out.body(direction, bytes),
             false => out.text(direction, bytes),
         };
-        match resync::find_next(direction, rest, side.line_start, side.scanned) {
+        match resync::find_next(direction, behind(rest, skipped), side.line_start, side.scanned) {
             Found::At(at) => {
-                tell(before(rest, at));
+                let used = skipped + at;
+                tell(before(rest, used));
                 if in_body {
                     out.end(direction, false);
                 }
                 side.enter(State::Start);
-                Step::Used(at)
+                Step::Used(used)
             }
             Found::Keep { from, line_start, scanned } => {
-                tell(before(rest, from));
+                let used = skipped + from;
+                tell(before(rest, used));
                 side.line_start = line_start;
                 side.scanned = scanned;
-                Step::More(from)
+                Step::More(used)
             }
         }
     }
