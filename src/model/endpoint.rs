@@ -148,7 +148,7 @@ pub struct FlowKey {
 
 impl FlowKey {
     /// The flow's key and the side that sent, from what a header says.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn new(source: Endpoint, destination: Endpoint, transport: Transport) -> (Self, Side) {
         let (low, high, sender) = if source <= destination {
