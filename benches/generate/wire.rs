@@ -56,7 +56,15 @@ impl<W: Write> Wire<W> {
     }
 
     /// A segment of `flow` with that sequence number and acknowledgment.
-    pub fn segment(&mut self, flow: &Flow, from: From, flags: u8, sequence: u32, acknowledgment: u32, payload: &[u8]) -> io::Result<()> {
+    pub fn segment(
+        &mut self,
+        flow: &Flow,
+        from: From,
+        flags: u8,
+        sequence: u32,
+        acknowledgment: u32,
+        payload: &[u8],
+    ) -> io::Result<()> {
         let (source, destination) = match from {
             From::Client => (flow.client, flow.server),
             From::Server => (flow.server, flow.client),
@@ -73,7 +81,12 @@ impl<W: Write> Wire<W> {
     }
 
     /// A datagram.
-    pub fn datagram(&mut self, source: ([u8; 4], u16), destination: ([u8; 4], u16), payload: &[u8]) -> io::Result<()> {
+    pub fn datagram(
+        &mut self,
+        source: ([u8; 4], u16),
+        destination: ([u8; 4], u16),
+        payload: &[u8],
+    ) -> io::Result<()> {
         let mut header = [0_u8; 8];
         header[0..2].copy_from_slice(&source.1.to_be_bytes());
         header[2..4].copy_from_slice(&destination.1.to_be_bytes());
@@ -81,7 +94,14 @@ impl<W: Write> Wire<W> {
         self.ip(17, source.0, destination.0, &header, payload)
     }
 
-    fn ip(&mut self, protocol: u8, source: [u8; 4], destination: [u8; 4], transport: &[u8], payload: &[u8]) -> io::Result<()> {
+    fn ip(
+        &mut self,
+        protocol: u8,
+        source: [u8; 4],
+        destination: [u8; 4],
+        transport: &[u8],
+        payload: &[u8],
+    ) -> io::Result<()> {
         self.micros += 1;
         let length = 20 + transport.len() + payload.len();
         let mut frame = std::mem::take(&mut self.scratch);

@@ -116,7 +116,9 @@ impl Body {
 
     /// Bytes are missing here: what is compressed cannot be read on.
     pub(super) fn gap(&mut self) -> bool {
-        if matches!(self.coding, Coding::Encoded(_)) || matches!(self.coding, Coding::Unknown) && !self.media.encodings.is_empty() {
+        if matches!(self.coding, Coding::Encoded(_))
+            || matches!(self.coding, Coding::Unknown) && !self.media.encodings.is_empty()
+        {
             self.coding = Coding::Skipped;
             return false;
         }

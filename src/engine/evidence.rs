@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
+use crate::model::Surface;
 use crate::model::message::Origin;
 use crate::model::redact::{self, Known};
-use crate::model::Surface;
 
 /// The request line with its target masked.
 pub(super) fn request_line(method: &[u8], target: &[u8], version: &str, known: &[Known<'_>]) -> String {
@@ -14,7 +14,13 @@ pub(super) fn request_line(method: &[u8], target: &[u8], version: &str, known: &
 
 /// What surrounds a secret that is part of its value (a connection string, an assignment): the whole match, masked.
 /// `None` where the secret is all there is.
-pub(super) fn surroundings(value: &[u8], whole: &Range<usize>, secret: &Range<usize>, redacted: &str, known: &[Known<'_>]) -> Option<String> {
+pub(super) fn surroundings(
+    value: &[u8],
+    whole: &Range<usize>,
+    secret: &Range<usize>,
+    redacted: &str,
+    known: &[Known<'_>],
+) -> Option<String> {
     if whole == secret {
         return None;
     }
@@ -39,7 +45,9 @@ pub(super) fn named(surface: Surface, origin: Origin, shown_name: Option<&str>, 
     match (surface, origin) {
         (Surface::RequestCookie, _) => format!("Cookie: {name}={redacted}"),
         (Surface::ResponseCookie, _) => format!("Set-Cookie: {name}={redacted}"),
-        (Surface::RequestHeader, Origin::Scheme(scheme) | Origin::User(scheme)) if !matches!(scheme, "bare" | "other") => {
+        (Surface::RequestHeader, Origin::Scheme(scheme) | Origin::User(scheme))
+            if !matches!(scheme, "bare" | "other") =>
+        {
             format!("{name}: {} {redacted}", capitalised(scheme))
         }
         _ => format!("{name}: {redacted}"),
@@ -48,5 +56,7 @@ pub(super) fn named(surface: Surface, origin: Origin, shown_name: Option<&str>, 
 
 fn capitalised(scheme: &str) -> String {
     let mut characters = scheme.chars();
-    characters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + characters.as_str())
+    characters
+        .next()
+        .map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + characters.as_str())
 }

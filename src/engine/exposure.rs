@@ -77,9 +77,18 @@ mod tests {
         for (seen, exposures) in [
             (PLAIN, vec![QueryString, Cleartext]),
             (Circumstance { encrypted: true, ..PLAIN }, vec![QueryString]),
-            (Circumstance { surface: Surface::RequestHeader, name: Some("referer"), ..PLAIN }, vec![Url, Cleartext]),
-            (Circumstance { surface: Surface::RequestHeader, name: Some("X-Api-Key"), ..PLAIN }, vec![Cleartext]),
-            (Circumstance { surface: Surface::ResponseHeader, name: Some("Location"), ..PLAIN }, vec![Url, Cleartext, Response]),
+            (
+                Circumstance { surface: Surface::RequestHeader, name: Some("referer"), ..PLAIN },
+                vec![Url, Cleartext],
+            ),
+            (
+                Circumstance { surface: Surface::RequestHeader, name: Some("X-Api-Key"), ..PLAIN },
+                vec![Cleartext],
+            ),
+            (
+                Circumstance { surface: Surface::ResponseHeader, name: Some("Location"), ..PLAIN },
+                vec![Url, Cleartext, Response],
+            ),
             (
                 Circumstance { surface: Surface::ResponseBody, reflected: true, in_traceback: true, ..PLAIN },
                 vec![Cleartext, Response, Reflected, Traceback],
@@ -108,7 +117,11 @@ mod tests {
             (Low, false, true, false, Low),
             (Info, false, true, false, Info),
         ] {
-            assert_eq!(severity(by_rule, is_secret, loopback, refused), severity_now, "{by_rule:?} {loopback} {refused}");
+            assert_eq!(
+                severity(by_rule, is_secret, loopback, refused),
+                severity_now,
+                "{by_rule:?} {loopback} {refused}"
+            );
         }
     }
 }

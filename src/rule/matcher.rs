@@ -318,7 +318,8 @@ fn is_in_place(rule: &Rule, field: &Field<'_>, context: &Context<'_>) -> bool {
         return false;
     }
     rule.names.as_ref().is_none_or(|names| {
-        field.rule_name()
+        field
+            .rule_name()
             .is_some_and(|name| names.is_match(name.as_bytes()) || names.is_match(innermost(name).as_bytes()))
     })
 }
