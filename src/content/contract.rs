@@ -25,6 +25,27 @@ impl Wanted<'_> {
             }
         }
     }
+
+    /// The places that touch `range`, counted from its start and cut to it; `None` where everything is wanted.
+    #[must_use]
+    pub fn within(&self, range: &Range<usize>) -> Option<Vec<Range<usize>>> {
+        let Self::At(places) = self else { return None };
+        let first = places.partition_point(|place| place.end <= range.start);
+        let within = places.iter().skip(first).take_while(|place| place.start < range.end);
+        let moved = within.map(|place| {
+            place.start.saturating_sub(range.start)..place.end.min(range.end).saturating_sub(range.start)
+        });
+        Some(moved.collect())
+    }
+
+    /// Whether nothing wanted lies at or behind `at`: the rest of the body need not be read.
+    #[must_use]
+    pub fn ends_before(&self, at: usize) -> bool {
+        match self {
+            Self::All => false,
+            Self::At(places) => places.last().is_none_or(|place| place.end <= at),
+        }
+    }
 }
 
 /// What is known of a body before it is read.

@@ -1,1 +1,258 @@
-//! Joins the stages; no thread, no wall clock, no I/O; cannot fail.
+//! Joins the stages: frames in, findings out.
+//!
+//! **Architecture Invariant:** no thread, no wall clock, no I/O; it cannot fail. What it tells depends on the frames of
+//! each shard alone, so that the number of engines that share the shards does not matter.
+
+mod body;
+mod conversation;
+mod evidence;
+mod exposure;
+mod inspect;
+mod intake;
+mod marks;
+mod pending;
+mod stats;
+mod tap;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use intake::Intake;
+pub use stats::Stats;
+
+use crate::flow::{Limits, Now, Table};
+use crate::model::finding::{Finding, FlowText};
+use crate::model::secret::FingerprintKey;
+use crate::model::{Direction, Timestamp};
+use crate::packet::Packet;
+use crate::rule::RuleSet;
+
+use conversation::Exchange;
+use inspect::Inspector;
+use pending::Pending;
+
+/// Into so many shards flows fall, whatever the number of engines.
+pub const SHARDS: usize = 64;
+
+/// What an engine is given.
+#[derive(Clone)]
+pub struct Settings {
+    /// The rules in force.
+    pub rules: Arc<RuleSet>,
+    /// What fingerprints are made with.
+    pub key: FingerprintKey,
+    /// Limits over all shards.
+    pub limits: Limits,
+}
+
+/// Limits that fit an ordinary machine: a million flows, half a gigabyte of early bytes.
+pub const LIMITS: Limits = Limits {
+    flows: 1 << 20,
+    early_per_direction: 4 << 20,
+    early_total: 512 << 20,
+    idle: Duration::from_secs(600),
+    hole: Duration::from_secs(10),
+};
+
+/// Something to tell.
+#[derive(Debug)]
+pub enum Report {
+    /// A leak.
+    Finding(Box<Finding>),
+    /// What could not be seen of a flow.
+    Lost(LostInFlow),
+}
+
+/// What could not be seen of one direction of a flow for one reason.
+#[derive(Clone, Debug)]
+pub struct LostInFlow {
+    /// Why.
+    pub reason: &'static str,
+    /// The flow.
+    pub flow: FlowText,
+    /// The direction.
+    pub direction: Direction,
+    /// How often.
+    pub count: u64,
+    /// How many bytes.
+    pub bytes: u64,
+    /// First and last frame at which it was noticed.
+    pub frames: [u64; 2],
+}
+
+/// Something to tell, and what its place in the order is: by the frame that released it, then by the first frame that
+/// carries it, then by shard and position.
+#[derive(Debug)]
+pub struct Released {
+    /// The frame that released it; `u64::MAX` for the end of the capture.
+    pub frame: u64,
+    /// The first frame that carries it.
+    pub carried: u64,
+    /// The shard of its flow.
+    pub shard: usize,
+    /// What is told.
+    pub report: Report,
+}
+
+/// Looks into the flows of some shards.
+pub struct Engine {
+    tables: Vec<Table<Workshop>>,
+    workshop: Workshop,
+    limits: Limits,
+}
+
+/// What the flows of an engine share: rules, scratch, and what waits to be told.
+pub(crate) struct Workshop {
+    inspector: Inspector,
+    source: Arc<str>,
+    stats: Stats,
+    hits: Vec<std::ops::Range<usize>>,
+    pending: Vec<Pending>,
+    /// The shard and the frame at hand.
+    shard: usize,
+    frame: u64,
+    conversations: u64,
+    released: Vec<Released>,
+    buffers: Vec<Vec<u8>>,
+    exchanges: Vec<Exchange>,
+}
+
+impl Engine {
+    /// An engine for any of the shards; each takes its share of the limits.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        let share = |whole: usize| (whole / SHARDS).max(1);
+        let limits = Limits {
+            flows: share(settings.limits.flows),
+            early_total: share(settings.limits.early_total),
+            ..settings.limits
+        };
+        Self {
+            tables: (0..SHARDS).map(|_| Table::new(limits)).collect(),
+            workshop: Workshop {
+                inspector: Inspector::new(Arc::clone(&settings.rules), settings.key.clone()),
+                source: Arc::from(""),
+                stats: Stats::default(),
+                hits: Vec::new(),
+                pending: (0..SHARDS).map(|_| Pending::default()).collect(),
+                shard: 0,
+                frame: 0,
+                conversations: 0,
+                released: Vec::new(),
+                buffers: Vec::new(),
+                exchanges: Vec::new(),
+            },
+            limits,
+        }
+    }
+
+    /// The frames from here on are of the capture `source`.
+    pub fn begin(&mut self, source: Arc<str>) {
+        self.workshop.source = source;
+    }
+
+    /// Takes a packet of `shard` (see [`Intake::sort`]).
+    pub fn packet(&mut self, shard: usize, packet: &Packet<'_>, frame: u64, time: Timestamp) {
+        let now = Now { frame, time };
+        self.workshop.at(shard, now);
+        let Some(table) = self.tables.get_mut(shard) else { return };
+        match packet {
+            Packet::Tcp(segment) => table.segment(segment, now, &mut self.workshop),
+            Packet::Udp(datagram) => table.datagram(datagram, now, &mut self.workshop),
+            _ => {}
+        }
+    }
+
+    /// What is to be told since the last call, in order.
+    pub fn released(&mut self) -> impl Iterator<Item = Released> + '_ {
+        self.workshop.released.sort_by_key(|released| (released.frame, released.carried, released.shard));
+        self.workshop.released.drain(..)
+    }
+
+    /// Whether something is to be told.
+    #[must_use]
+    pub fn has_released(&self) -> bool {
+        !self.workshop.released.is_empty()
+    }
+
+    /// The capture ended with frame `frame`: every flow is closed and what is left is told, as if a frame after all others
+    /// had released it.
+    pub fn finish(&mut self, frame: u64, time: Timestamp) {
+        for (shard, table) in self.tables.iter_mut().enumerate() {
+            self.workshop.shard = shard;
+            self.workshop.frame = u64::MAX;
+            table.finish(Now { frame, time }, &mut self.workshop);
+            *table = Table::new(self.limits);
+            let left = self.workshop.pending.get_mut(shard).map(std::mem::take).map(Pending::into_all);
+            for finding in left.into_iter().flatten() {
+                self.workshop.settle(finding, None);
+            }
+        }
+    }
+
+    /// The counts so far.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.workshop.stats
+    }
+}
+
+impl Workshop {
+    /// A frame of `shard` is at hand; what has waited long enough there is told.
+    fn at(&mut self, shard: usize, now: Now) {
+        self.shard = shard;
+        self.frame = now.frame;
+        let Some(pending) = self.pending.get_mut(shard) else { return };
+        if !pending.is_empty() {
+            for finding in pending.overdue(now.time) {
+                self.settle(finding, None);
+            }
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        let carried = match &report {
+            Report::Finding(finding) => finding.frames[0],
+            Report::Lost(lost) => lost.frames[0],
+        };
+        self.released.push(Released { frame: self.frame, carried, shard: self.shard, report });
+    }
+
+    fn wait(&mut self, exchange: pending::Exchange, finding: Finding, now: Timestamp) {
+        if let Some(pending) = self.pending.get_mut(self.shard) {
+            pending.push(exchange, finding, now);
+        }
+    }
+
+    fn release_exchange(&mut self, conversation: u64, exchange: u32, status: Option<u16>) {
+        let findings = self.pending.get_mut(self.shard).map(|pending| pending.take((conversation, exchange)));
+        for finding in findings.into_iter().flatten() {
+            self.settle(finding, status);
+        }
+    }
+
+    fn message(&mut self, protocol: &'static str) {
+        *self.stats.messages.entry(protocol).or_default() += 1;
+    }
+
+    fn recycle(&mut self, mut buffer: Vec<u8>) {
+        if self.buffers.len() < 64 && buffer.capacity() <= 1 << 20 {
+            buffer.clear();
+            self.buffers.push(buffer);
+        }
+    }
+
+    fn spare_exchange(&mut self) -> Exchange {
+        self.exchanges.pop().unwrap_or_default()
+    }
+
+    fn recycle_exchange(&mut self, mut exchange: Exchange) {
+        if self.exchanges.len() < 64 {
+            exchange.method.clear();
+            exchange.host.clear();
+            exchange.target.clear();
+            exchange.status = None;
+            self.exchanges.push(exchange);
+        }
+    }
+}

@@ -2,6 +2,14 @@
 //!
 //! **Architecture Invariant:** nothing here knows client from server, or a protocol; capture time is an argument.
 
+mod connection;
+mod reassembly;
+mod sequence;
+mod table;
+mod timer;
+
+pub use table::{Stats, Table};
+
 use std::time::Duration;
 
 use crate::model::{FlowKey, Side, Timestamp};

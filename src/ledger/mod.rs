@@ -1,1 +1,88 @@
-//! What was seen where: told once.
+//! What was seen where: the same secret at the same place is told once, later sightings are counted.
+
+use std::collections::HashMap;
+
+use sha2::{Digest, Sha256};
+
+use crate::model::Timestamp;
+use crate::model::event::Again;
+use crate::model::finding::{Finding, FindingId};
+
+/// Places remembered; past them every sighting is told as a leak of its own.
+const PLACES: usize = 1 << 20;
+
+/// The places told so far.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    places: HashMap<[u8; 16], Told>,
+    /// In the order of telling.
+    order: Vec<[u8; 16]>,
+    /// Findings that were not told, by the one that was.
+    stands_for: HashMap<FindingId, FindingId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    id: FindingId,
+    again: u64,
+    last: Timestamp,
+}
+
+impl Ledger {
+    /// Whether the finding is the first at its place. Its related findings become those that were told.
+    pub fn is_first(&mut self, finding: &mut Finding) -> bool {
+        for related in &mut finding.related {
+            if let Some(told) = self.stands_for.get(related) {
+                *related = *told;
+            }
+        }
+        let place = place(finding);
+        if let Some(told) = self.places.get_mut(&place) {
+            told.again += 1;
+            told.last = told.last.max(finding.time);
+            if self.stands_for.len() < PLACES {
+                self.stands_for.insert(finding.id, told.id);
+            }
+            return false;
+        }
+        if self.places.len() < PLACES {
+            self.places.insert(place, Told { id: finding.id, again: 0, last: finding.time });
+            self.order.push(place);
+        }
+        true
+    }
+
+    /// Further sightings of what was told, in the order of telling.
+    pub fn again(&self) -> impl Iterator<Item = Again> + '_ {
+        let told = self.order.iter().filter_map(|place| self.places.get(place));
+        told.filter(|told| told.again > 0).map(|told| Again { id: told.id.to_string(), times: told.again, last: told.last })
+    }
+}
+
+/// What makes two sightings the same leak (CONTRACT: told once). Without a secret the evidence stands for it; what is told
+/// once for each host is the same whatever its value, surface and addresses.
+fn place(finding: &Finding) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    let mut add = |part: &[u8]| {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    };
+    add(finding.rule.id.as_bytes());
+    add(finding.name.as_deref().unwrap_or_default().as_bytes());
+    if finding.once_per_host {
+        match finding.http.as_ref().and_then(|http| http.host.as_deref()) {
+            Some(host) => add(host.as_bytes()),
+            None => add(finding.flow.server.to_string().as_bytes()),
+        }
+    } else {
+        add(finding.surface.as_str().as_bytes());
+        match &finding.secret {
+            Some(secret) => add(&secret.fingerprint.0),
+            None => add(finding.evidence.as_bytes()),
+        }
+        add(finding.flow.client.ip().to_string().as_bytes());
+        add(finding.flow.server.to_string().as_bytes());
+    }
+    let digest: [u8; 32] = hash.finalize().into();
+    *digest.first_chunk().unwrap_or(&[0; 16])
+}

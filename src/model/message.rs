@@ -135,6 +135,9 @@ pub struct Field<'a> {
     pub surface: Surface,
     /// What names it there, decoded (CONTRACT: names and values); `None` where nothing does.
     pub name: Option<Cow<'a, str>>,
+    /// The name that rules look at where the told one is the carrier's: the parameter of a URL inside a header,
+    /// the `name` of an `<input>`.
+    pub inner: Option<Cow<'a, str>>,
     /// The value, decoded, whole, without quotes.
     pub value: Cow<'a, [u8]>,
     /// How it came out of its carrier.
@@ -153,12 +156,24 @@ impl<'a> Field<'a> {
         value: Cow<'a, [u8]>,
         span: Range<usize>,
     ) -> Self {
-        Self { surface, name, value, origin: Origin::Plain, span }
+        Self { surface, name, inner: None, value, origin: Origin::Plain, span }
     }
 
     /// The same field with another origin.
     #[must_use]
     pub fn from(self, origin: Origin) -> Self {
         Self { origin, ..self }
+    }
+
+    /// The same field with a name for rules that differs from the told one.
+    #[must_use]
+    pub fn with_inner(self, inner: Option<Cow<'a, str>>) -> Self {
+        Self { inner, ..self }
+    }
+
+    /// The name that rules match their `names` on.
+    #[must_use]
+    pub fn rule_name(&self) -> Option<&str> {
+        self.inner.as_deref().or(self.name.as_deref())
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn field(
     suppressed: Option<&mut Vec<Suppressed>>,
 ) {
     let mut hits = Vec::new();
-    set.index.hits(field, rule_name(field), &set.rules, &mut hits);
+    set.index.hits(field, field.rule_name(), &set.rules, &mut hits);
     if hits.is_empty() {
         return;
     }
@@ -54,18 +54,13 @@ pub(super) fn field(
 /// What one rule finds, whatever others find: for its examples.
 pub(super) fn alone(set: &RuleSet, id: RuleId, field: &Field<'_>, context: &Context<'_>) -> Vec<Match> {
     let mut hits = Vec::new();
-    set.index.hits(field, rule_name(field), &set.rules, &mut hits);
+    set.index.hits(field, field.rule_name(), &set.rules, &mut hits);
     hits.retain(|hit| hit.rule == id.0);
     let mut attempt = Attempt { field, context, found: Vec::new(), suppressed: None };
     if let (Some(rule), false) = (set.rule(id), hits.is_empty()) {
         attempt.rule(id, rule, &hits);
     }
     attempt.found
-}
-
-/// The name that rules see.
-fn rule_name<'f>(field: &'f Field<'_>) -> Option<&'f str> {
-    field.name.as_deref()
 }
 
 struct Attempt<'a, 'f> {
@@ -209,7 +204,7 @@ impl Attempt<'_, '_> {
     /// Patterns that look for the name in front of the value see both: `name = "value"`. The secret must lie in the
     /// value.
     fn written_out(&mut self, id: RuleId, rule: &Rule, regex: &Pattern, at: Option<usize>) -> bool {
-        let Some(name) = rule_name(self.field) else { return false };
+        let Some(name) = self.field.rule_name() else { return false };
         let value: &[u8] = &self.field.value;
         if value.len() > NAMED_VALUE || self.field.origin == Origin::Text {
             return false;
@@ -323,7 +318,7 @@ fn is_in_place(rule: &Rule, field: &Field<'_>, context: &Context<'_>) -> bool {
         return false;
     }
     rule.names.as_ref().is_none_or(|names| {
-        rule_name(field)
+        field.rule_name()
             .is_some_and(|name| names.is_match(name.as_bytes()) || names.is_match(innermost(name).as_bytes()))
     })
 }

@@ -1,5 +1,12 @@
 //! Where frames come from: the list of sources.
 
 pub mod contract;
+pub mod file;
+pub mod filter;
+pub mod inputs;
+pub mod memory;
 
 pub use contract::{Next, Source, SourceError};
+pub use file::{CaptureFile, from_reader, open};
+pub use inputs::{Input, inputs};
+pub use memory::Memory;

@@ -1,1 +1,6 @@
+//! The integration tests: the house rules, cases as data, real captures as they are and disturbed, the command itself.
 
+mod captures;
+mod cases;
+mod house;
+mod support;

@@ -1,0 +1,158 @@
+//! Where a long body has places whose decoded form may hide a keyword from a search of the raw bytes.
+
+use std::ops::Range;
+
+use memchr::{memchr3_iter, memmem};
+
+use super::base64;
+use super::markup::reference;
+
+/// The shortest run of base64 that is looked at; found by looks at every `STEP`th byte and `WIDTH` bytes from there.
+const RUN: usize = 40;
+const STEP: usize = 24;
+const WIDTH: usize = RUN - STEP;
+/// The longest run: more is a file.
+const LONGEST: usize = 64 << 10;
+/// Marks as near as this become one.
+const NEAR: usize = 16;
+
+/// Appends the places, sorted by start: `\u00XX` and `&#NN;` that stand for letters, digits or the punctuation of
+/// keys, `%XX` likewise and `%25`, and long runs of base64 that hold text (not `data:image`).
+///
+/// One pass for the escapes and one that samples for base64; memory grows with the marks only.
+pub fn marks(bytes: &[u8], out: &mut Vec<Range<usize>>) {
+    let mut found = Vec::new();
+    escapes(bytes, &mut found);
+    let escapes = found.len();
+    runs(bytes, &mut found);
+    if escapes > 0 && found.len() > escapes {
+        found.sort_unstable_by_key(|range| range.start);
+    }
+    out.append(&mut found);
+}
+
+fn escapes(bytes: &[u8], found: &mut Vec<Range<usize>>) {
+    for at in memchr3_iter(b'\\', b'%', b'&', bytes) {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let length = match rest {
+            [b'%', high, low, ..] => match hex(*high, *low) {
+                Some(byte) if is_key(byte) || byte == b'%' => 3,
+                _ => continue,
+            },
+            [b'\\', b'u', b'0', b'0', high, low, ..] => match hex(*high, *low) {
+                Some(byte) if is_key(byte) => 6,
+                _ => continue,
+            },
+            [b'\\', b'x', high, low, ..] => match hex(*high, *low) {
+                Some(byte) if is_key(byte) => 4,
+                _ => continue,
+            },
+            [b'&', b'#', ..] => match reference(rest.get(1..).unwrap_or_default()) {
+                Some((character, length)) if u8::try_from(character).is_ok_and(is_key) => length + 1,
+                _ => continue,
+            },
+            _ => continue,
+        };
+        push(found, at..at + length);
+    }
+}
+
+fn push(found: &mut Vec<Range<usize>>, mark: Range<usize>) {
+    match found.last_mut() {
+        Some(last) if mark.start <= last.end + NEAR => last.end = last.end.max(mark.end),
+        _ => found.push(mark),
+    }
+}
+
+/// What keywords are made of.
+fn is_key(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'/')
+}
+
+fn hex(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte| char::from(byte).to_digit(16);
+    u8::try_from(digit(high)? << 4 | digit(low)?).ok()
+}
+
+fn runs(bytes: &[u8], found: &mut Vec<Range<usize>>) {
+    let mut at = 0;
+    while let Some(window) = bytes.get(at..at + WIDTH) {
+        // Every fourth byte first: words are shorter than that.
+        let sampled = window.iter().step_by(4).all(|&byte| base64::is_digit(byte));
+        if !sampled || !window.iter().all(|&byte| base64::is_digit(byte)) {
+            at += STEP;
+            continue;
+        }
+        let before = bytes.get(at.saturating_sub(STEP)..at).unwrap_or_default();
+        let start = at - before.iter().rev().take_while(|&&byte| base64::is_digit(byte)).count();
+        let behind = bytes.get(at..).unwrap_or_default();
+        let end = at + behind.iter().take_while(|&&byte| base64::is_digit(byte)).count();
+        let run = start..end;
+        if (RUN..=LONGEST).contains(&run.len()) && holds_text(bytes, &run) {
+            found.push(run);
+        }
+        at = end.max(at + STEP);
+    }
+}
+
+/// Whether the first digits, or those of the middle in any alignment, decode to text, and the run is no picture.
+fn holds_text(bytes: &[u8], run: &Range<usize>) -> bool {
+    let middle = run.start + run.len() / 2;
+    let text = [run.start, middle - 8, middle - 7, middle - 6, middle - 5].iter().any(|&start| {
+        let digits = bytes.get(start..(start + 16).min(run.end)).unwrap_or_default();
+        base64::decode(digits).is_some_and(|decoded| {
+            decoded.iter().all(|byte| matches!(byte, b'\t' | b'\r' | b'\n' | 0x20..=0x7e))
+        })
+    });
+    let before = bytes.get(run.start.saturating_sub(32)..run.start).unwrap_or_default();
+    text && !(before.ends_with(b";base64,") && memmem::find(before, b"data:image").is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str) -> Vec<&str> {
+        let mut found = Vec::new();
+        marks(text.as_bytes(), &mut found);
+        found.into_iter().map(|range| &text[range]).collect()
+    }
+
+    #[test]
+    fn marks_are_found() {
+        for (text, expected) in [
+            ("nothing here: a & b, 100% sure, \\n", &[][..]),
+            (r#"{"k":"sk\u005flive"}"#, &["\\u005f"]),
+            (r#"\u003ca\u003e \u0026"#, &[]),
+            ("x%2Dy%20z", &["%2D"]),
+            ("x%252Dy", &["%25"]),
+            ("width:100%;&amp;&#39;&#34;", &[]),
+            ("sk&#95;a&#x5f;b", &["&#95;a&#x5f;"]),
+            ("'sk\\x5flive'", &["\\x5f"]),
+            (
+                "key: cGFzc3dvcmQ9bWFkZS11cC1zZWNyZXQtZm9yLXRlc3Rz;",
+                &["cGFzc3dvcmQ9bWFkZS11cC1zZWNyZXQtZm9yLXRlc3Rz"],
+            ),
+            ("data:image/png;base64,cGFzc3dvcmQ9bWFkZS11cC1zZWNyZXQtZm9yLXRlc3Rz", &[]),
+            ("/static/vendor/some/long/path/of/many/words/all/in/a/row", &[]),
+            ("0123456789abcdef0123456789abcdef0123456789abcdef", &[]),
+        ] {
+            assert_eq!(told(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn base64_is_found_wherever_it_begins() {
+        let digits = "cGFzc3dvcmQ9bWFkZS11cC1zZWNyZXQtZm9yLXRlc3Rz";
+        for lead in 0..60 {
+            let text = format!("{}{digits} {}%41", " ".repeat(lead), ".".repeat(30));
+            assert_eq!(told(&text), [digits, "%41"], "{lead}");
+        }
+    }
+
+    #[test]
+    fn many_marks_become_few() {
+        let text = "%41".repeat(100_000);
+        assert_eq!(told(&text).len(), 1);
+    }
+}

@@ -1,0 +1,144 @@
+//! A body on its way through: decoded, kept up to a window, and the frames that carried it.
+
+use crate::content::{self, Inflater, Media, Stop};
+use crate::model::Surface;
+
+use super::marks::{Carried, Carrier, Marks};
+
+/// Bytes of a body that are looked at together; structure is known within it.
+pub(super) const WINDOW: usize = 4 << 20;
+/// Bytes of the window before that are looked at again, for values that lie across.
+const OVERLAP: usize = 16 << 10;
+/// How much of a body its kind is judged by.
+const SNIFF: usize = 512;
+
+/// One body, or the bytes of no message in one direction.
+pub(super) struct Body {
+    pub(super) surface: Surface,
+    /// The exchange it belongs to; 0 for bytes of no message.
+    pub(super) exchange: u32,
+    pub(super) media: Media,
+    /// Decoded bytes not yet looked at.
+    pub(super) buffer: Vec<u8>,
+    /// Whether `buffer` begins in the middle of the body.
+    pub(super) partial: bool,
+    /// The frames of the whole body as sent.
+    pub(super) carried: Option<Carried>,
+    marks: Marks,
+    coding: Coding,
+    window: usize,
+}
+
+enum Coding {
+    /// Nothing seen yet.
+    Unknown,
+    /// As it is.
+    Plain,
+    /// Content coding undone on the way.
+    Encoded(Inflater),
+    /// Not looked into.
+    Skipped,
+}
+
+/// Why the rest of a body is not looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Skip {
+    /// Images, archives and the like.
+    Opaque,
+    /// A content coding that nobody here knows.
+    UnknownCoding,
+    /// Its compressed form breaks off or is wrong.
+    Corrupt,
+    /// It unpacks to more than the limit.
+    Bomb,
+}
+
+impl Body {
+    pub(super) fn new(surface: Surface, exchange: u32, media: Media) -> Self {
+        Self {
+            surface,
+            exchange,
+            media,
+            buffer: Vec::new(),
+            partial: false,
+            carried: None,
+            marks: Marks::default(),
+            coding: Coding::Unknown,
+            window: WINDOW,
+        }
+    }
+
+    /// Bytes of no message: looked at in small windows.
+    pub(super) fn text(surface: Surface) -> Self {
+        Self { window: 64 << 10, coding: Coding::Plain, ..Self::new(surface, 0, Media::default()) }
+    }
+
+    /// Takes the next bytes as sent.
+    pub(super) fn push(&mut self, bytes: &[u8], carrier: Carrier) -> Result<(), Skip> {
+        let by = Carried::by(carrier);
+        self.carried = Some(self.carried.map_or(by, |carried| carried.and(by)));
+        if matches!(self.coding, Coding::Unknown) {
+            self.coding = match Inflater::new(&self.media.encodings) {
+                _ if self.media.encodings.is_empty() => Coding::Plain,
+                Some(inflater) => Coding::Encoded(inflater),
+                None => return self.skip(Skip::UnknownCoding),
+            };
+        }
+        let before = self.buffer.len();
+        match &mut self.coding {
+            Coding::Skipped | Coding::Unknown => return Ok(()),
+            Coding::Plain => {
+                self.marks.push(before, carrier);
+                self.buffer.extend_from_slice(bytes);
+            }
+            Coding::Encoded(inflater) => {
+                if let Err(stop) = inflater.push(bytes, &mut self.buffer) {
+                    return self.skip(match stop {
+                        Stop::Corrupt => Skip::Corrupt,
+                        Stop::Bomb => Skip::Bomb,
+                    });
+                }
+            }
+        }
+        let is_begin = !self.partial && before < SNIFF && self.exchange != 0;
+        if is_begin && content::is_opaque(&self.media, self.buffer.get(..SNIFF).unwrap_or(&self.buffer)) {
+            self.buffer = Vec::new();
+            return self.skip(Skip::Opaque);
+        }
+        Ok(())
+    }
+
+    /// What is decoded so far stays to be looked at; nothing is added any more.
+    fn skip(&mut self, why: Skip) -> Result<(), Skip> {
+        self.coding = Coding::Skipped;
+        Err(why)
+    }
+
+    /// Bytes are missing here: what is compressed cannot be read on.
+    pub(super) fn gap(&mut self) -> bool {
+        if matches!(self.coding, Coding::Encoded(_)) || matches!(self.coding, Coding::Unknown) && !self.media.encodings.is_empty() {
+            self.coding = Coding::Skipped;
+            return false;
+        }
+        // No value is put together from both sides of a hole.
+        self.buffer.push(b'\n');
+        true
+    }
+
+    pub(super) fn is_window_full(&self) -> bool {
+        self.buffer.len() >= self.window
+    }
+
+    /// The window was looked at: it goes, but for its end.
+    pub(super) fn slide(&mut self) {
+        let gone = self.buffer.len().saturating_sub(OVERLAP.min(self.window / 4));
+        self.buffer.drain(..gone);
+        self.marks.discard(gone);
+        self.partial = true;
+    }
+
+    /// The frames that carry a range of `buffer`; of an encoded body all its frames.
+    pub(super) fn frames(&self, range: std::ops::Range<usize>) -> Option<Carried> {
+        self.marks.carried(range).or(self.carried)
+    }
+}

@@ -1,0 +1,411 @@
+//! Fields to findings: what the rules see in one message part, told once, by the most specific rule.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::content;
+use crate::model::finding::{Finding, FindingId, FlowText, FoundSecret, HttpText};
+use crate::model::message::Origin;
+use crate::model::redact::{self, Known};
+use crate::model::text::percent_decode;
+use crate::model::secret::FingerprintKey;
+use crate::model::{Confidence, Exposure, Field, Secret, Severity, Surface};
+use crate::rule::{Context, Kind, Match, RuleId, RuleSet};
+
+use super::evidence;
+use super::exposure::{self, Circumstance};
+use super::marks::Carried;
+
+/// Shortest secret whose return in a response is followed, in bytes.
+const LEAST_FOLLOWED: usize = 6;
+
+/// Something a rule saw.
+#[derive(Debug)]
+pub(super) struct Sighting {
+    pub(super) rule: RuleId,
+    pub(super) kind: Kind,
+    surface: Surface,
+    name: Option<String>,
+    origin: Origin,
+    /// The value; empty for kinds without a secret.
+    pub(super) value: Secret,
+    /// All that matched and where the secret lies in it, where it is more than the secret.
+    context: Option<(Secret, Range<usize>)>,
+    severity: Severity,
+    confidence: Confidence,
+    detail: Option<String>,
+    carried: Carried,
+    /// Where the carrier of the value stands: what lies in one place belongs together.
+    span: Range<usize>,
+    reflected: bool,
+}
+
+/// A secret that a request of this flow carried.
+#[derive(Clone, Debug)]
+pub(super) struct Followed {
+    pub(super) value: Secret,
+    rule: RuleId,
+    severity: Severity,
+    confidence: Confidence,
+}
+
+/// What stands around the fields of one message part.
+pub(super) struct Scene<'a> {
+    pub(super) flow: FlowText,
+    /// The exchange, its target still as sent.
+    pub(super) http: Option<RawHttp<'a>>,
+    /// Status of the answer that the fields are part of.
+    pub(super) status: Option<u16>,
+    /// Media type of the body they are part of.
+    pub(super) essence: &'a str,
+    /// Secrets that requests of this flow carried.
+    pub(super) followed: &'a [Followed],
+    pub(super) source: &'a Arc<str>,
+}
+
+/// The exchange of a scene.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RawHttp<'a> {
+    pub(super) method: &'a [u8],
+    pub(super) host: &'a [u8],
+    pub(super) target: &'a [u8],
+    pub(super) version: &'a str,
+    pub(super) status: Option<u16>,
+    pub(super) number: u32,
+}
+
+/// Looks at fields and makes findings of what the rules see there.
+pub(super) struct Inspector {
+    pub(super) rules: Arc<RuleSet>,
+    key: FingerprintKey,
+    matches: Vec<Match>,
+    sightings: Vec<Sighting>,
+}
+
+impl Inspector {
+    pub(super) fn new(rules: Arc<RuleSet>, key: FingerprintKey) -> Self {
+        Self { rules, key, matches: Vec::new(), sightings: Vec::new() }
+    }
+
+    /// Looks at a field and at what is inside its value. `frames` says which frames carry a range of the carrier.
+    pub(super) fn field(&mut self, field: &Field<'_>, scene: &Scene<'_>, frames: &dyn Fn(Range<usize>) -> Carried) {
+        self.one(field, scene, frames);
+        content::layers(field, &mut |inner| self.one(&inner, scene, frames));
+    }
+
+    fn one(&mut self, field: &Field<'_>, scene: &Scene<'_>, frames: &dyn Fn(Range<usize>) -> Carried) {
+        let context = Context { status: scene.status, essence: scene.essence, path: scene.source };
+        let mut matches = std::mem::take(&mut self.matches);
+        self.rules.field(field, &context, &mut matches, None);
+        let first = self.sightings.len();
+        for found in matches.drain(..) {
+            let Some(raw) = field.value.get(found.secret.clone()) else { continue };
+            let whole = field.value.get(found.whole.clone()).unwrap_or_default();
+            let start = found.secret.start.saturating_sub(found.whole.start);
+            let within = start..start + found.secret.len();
+            // What a URL carries is encoded once more.
+            let value = if evidence::is_userinfo(whole, &within) { percent_decode(raw, false) } else { Cow::Borrowed(raw) };
+            let value = &*value;
+            let context = (found.whole != found.secret).then(|| (Secret::new(whole), within));
+            let reflected = field.surface.is_response() && scene.followed.iter().any(|followed| followed.value.expose() == value);
+            self.sightings.push(Sighting {
+                rule: found.rule,
+                kind: found.kind,
+                surface: field.surface,
+                name: field.name.as_deref().map(str::to_owned),
+                origin: field.origin,
+                value: Secret::new(value),
+                context,
+                severity: found.severity,
+                confidence: found.confidence,
+                detail: found.detail,
+                carried: frames(part(field, &found.secret)),
+                span: part(field, &found.secret),
+                reflected,
+            });
+        }
+        self.matches = matches;
+        if field.surface.is_response() {
+            self.reflections(field, scene, frames, first);
+        }
+    }
+
+    /// Secrets of requests that come back where no rule knows them by themselves.
+    fn reflections(&mut self, field: &Field<'_>, scene: &Scene<'_>, frames: &dyn Fn(Range<usize>) -> Carried, first: usize) {
+        for followed in scene.followed {
+            let value = followed.value.expose();
+            let Some(at) = memchr::memmem::find(&field.value, value) else { continue };
+            let known = self.sightings.iter().skip(first).any(|sighting| sighting.value.expose() == value);
+            if known || is_within_word(&field.value, at, value.len()) {
+                continue;
+            }
+            let place = part(field, &(at..at + value.len()));
+            self.sightings.push(Sighting {
+                rule: followed.rule,
+                kind: Kind::Secret,
+                surface: field.surface,
+                name: field.name.as_deref().map(str::to_owned),
+                origin: field.origin,
+                value: followed.value.clone(),
+                context: None,
+                severity: followed.severity,
+                confidence: followed.confidence,
+                detail: None,
+                carried: frames(place.clone()),
+                span: place,
+                reflected: true,
+            });
+        }
+    }
+
+    /// A fault of protocol that a parser saw.
+    pub(super) fn signal(&mut self, rule: &str, surface: Surface, evidence: &[u8], carried: Carried) {
+        let Some(id) = self.rules.signal(rule) else { return };
+        let Some(known) = self.rules.rule(id) else { return };
+        let text = String::from_utf8_lossy(evidence).into_owned();
+        let name = text.split_once(':').map(|(name, _)| name.trim().to_owned());
+        self.sightings.push(Sighting {
+            rule: id,
+            kind: Kind::Misconfiguration,
+            surface,
+            name,
+            origin: Origin::Plain,
+            value: Secret::new(b""),
+            context: None,
+            severity: known.severity,
+            confidence: known.confidence,
+            detail: Some(text),
+            carried,
+            span: 0..0,
+            reflected: false,
+        });
+    }
+
+    /// Whether anything was seen since the last [`Self::findings`].
+    pub(super) fn has_sightings(&self) -> bool {
+        !self.sightings.is_empty()
+    }
+
+    /// The findings of one message part, in the order of their places; and the secrets to follow.
+    pub(super) fn findings(&mut self, scene: &Scene<'_>, follow: &mut Vec<Followed>) -> Vec<Finding> {
+        let mut sightings = std::mem::take(&mut self.sightings);
+        self.keep_most_specific(&mut sightings);
+        let redacted: Vec<String> = sightings.iter().map(|seen| redact::redact(seen.value.expose(), self.is_password(seen.rule))).collect();
+        let mut known: Vec<Known<'_>> = Vec::new();
+        let followed_redacted: Vec<String> =
+            scene.followed.iter().map(|followed| redact::redact(followed.value.expose(), self.is_password(followed.rule))).collect();
+        known.extend(
+            sightings.iter().zip(&redacted).map(|(seen, redacted)| Known { value: seen.value.expose(), redacted }),
+        );
+        known.extend(
+            scene.followed.iter().zip(&followed_redacted).map(|(followed, redacted)| Known { value: followed.value.expose(), redacted }),
+        );
+        known.retain(|known| !known.value.is_empty());
+        // The longest first: a secret within a secret must not leave the rest of it to be seen.
+        known.sort_by_key(|known| std::cmp::Reverse(known.value.len()));
+        let in_traceback = sightings.iter().any(|seen| seen.kind == Kind::Traceback);
+        let mut findings: Vec<Finding> = Vec::with_capacity(sightings.len());
+        for (seen, redacted) in sightings.iter().zip(&redacted) {
+            findings.extend(self.finding(seen, redacted, &known, in_traceback, scene));
+        }
+        relate(&sightings, &mut findings);
+        for seen in &sightings {
+            let follows = seen.kind == Kind::Secret
+                && !seen.surface.is_response()
+                && seen.value.expose().len() >= LEAST_FOLLOWED
+                && self.rules.rule(seen.rule).is_some_and(|rule| !rule.once_per_host);
+            if follows {
+                follow.push(Followed { value: seen.value.clone(), rule: seen.rule, severity: seen.severity, confidence: seen.confidence });
+            }
+        }
+        sightings.clear();
+        self.sightings = sightings;
+        findings
+    }
+
+    /// Of the same value at the same place the most specific rule is told; rules that require others go without them.
+    fn keep_most_specific(&self, sightings: &mut Vec<Sighting>) {
+        let rules = &self.rules;
+        let specificity = |seen: &Sighting| rules.rule(seen.rule).map_or(0, |rule| rule.specificity);
+        sightings.sort_by(|a, b| {
+            (b.kind == Kind::Secret, specificity(b), b.confidence, !is_layer(b.origin)).cmp(&(
+                a.kind == Kind::Secret,
+                specificity(a),
+                a.confidence,
+                !is_layer(a.origin),
+            ))
+        });
+        // Of several error pages in one document the one that says most.
+        let page = sightings.iter().filter(|seen| seen.kind == Kind::Traceback).map(specificity).max();
+        sightings.retain(|seen| seen.kind != Kind::Traceback || Some(specificity(seen)) == page);
+        let mut kept: Vec<Sighting> = Vec::with_capacity(sightings.len());
+        let mut told: HashSet<(Surface, Option<String>, Vec<u8>, Option<String>), ahash::RandomState> = HashSet::default();
+        for seen in sightings.drain(..) {
+            // Kinds without a secret are told once for what they say; layers of one carrier hold one value once.
+            let place = (seen.surface, seen.name.clone(), seen.value.expose().to_vec(), seen.detail.clone());
+            let double = (seen.kind == Kind::Secret)
+                .then(|| kept.iter_mut().find(|other| is_same_value(other, &seen)))
+                .flatten();
+            match double {
+                // The path goes on into the layer: its name says more.
+                Some(other) if is_deeper(&seen, other) => (other.name, other.origin) = (seen.name, seen.origin),
+                Some(other) if is_layer(other.origin) || is_layer(seen.origin) => {}
+                _ if told.insert(place) => kept.push(seen),
+                _ => {}
+            }
+        }
+        let present: HashSet<&str> = kept.iter().filter_map(|seen| rules.rule(seen.rule)).map(|rule| rule.text.id.as_str()).collect();
+        let requirements: Vec<bool> = kept
+            .iter()
+            .map(|seen| rules.rule(seen.rule).is_none_or(|rule| rule.requires.iter().all(|id| present.contains(id.as_str()))))
+            .collect();
+        let mut met = requirements.into_iter();
+        kept.retain(|_| met.next().unwrap_or(true));
+        kept.sort_by_key(|seen| (seen.span.start, seen.span.end));
+        *sightings = kept;
+    }
+
+    fn finding(&self, seen: &Sighting, redacted: &str, known: &[Known<'_>], in_traceback: bool, scene: &Scene<'_>) -> Option<Finding> {
+        let rule = self.rules.rule(seen.rule)?;
+        let name = seen.name.as_deref().map(|name| redact::name(name, known));
+        let exposures = match seen.kind {
+            Kind::Secret => exposure::of_secret(Circumstance {
+                surface: seen.surface,
+                name: seen.name.as_deref(),
+                origin: seen.origin,
+                encrypted: scene.flow.encrypted,
+                reflected: seen.reflected,
+                in_traceback: in_traceback && seen.surface == Surface::ResponseBody,
+            }),
+            Kind::Traceback => vec![Exposure::Response, Exposure::Traceback],
+            Kind::Misconfiguration => vec![Exposure::Misconfiguration],
+            Kind::Pii => vec![Exposure::Pii],
+        };
+        let evidence = self.evidence(seen, redacted, name.as_deref(), known, scene);
+        let secret = (seen.kind == Kind::Secret).then(|| FoundSecret {
+            fingerprint: self.key.fingerprint(seen.value.expose()),
+            redacted: redacted.to_owned(),
+            value: seen.value.clone(),
+        });
+        let mark = secret.as_ref().map_or_else(|| evidence.as_bytes().to_vec(), |secret| secret.fingerprint.0.to_vec());
+        let id = identity(&[
+            scene.source.as_bytes(),
+            &seen.carried.first.frame.to_be_bytes(),
+            seen.surface.as_str().as_bytes(),
+            name.as_deref().unwrap_or_default().as_bytes(),
+            rule.text.id.as_bytes(),
+            &mark,
+        ]);
+        Some(Finding {
+            id,
+            time: seen.carried.first.time,
+            rule: Arc::clone(&rule.text),
+            exposures,
+            severity: seen.severity,
+            confidence: seen.confidence,
+            surface: seen.surface,
+            name,
+            secret,
+            flow: scene.flow.clone(),
+            http: scene.http.map(|http| HttpText {
+                method: (!http.method.is_empty()).then(|| redact::excerpt(http.method, known)),
+                host: (!http.host.is_empty()).then(|| redact::excerpt(http.host, known)),
+                target: (!http.target.is_empty()).then(|| redact::url(http.target, known)),
+                status: http.status,
+                message: http.number,
+            }),
+            source: Arc::clone(scene.source),
+            frames: [seen.carried.first.frame, seen.carried.last],
+            evidence,
+            related: Vec::new(),
+            once_per_host: rule.once_per_host || seen.kind == Kind::Misconfiguration,
+        })
+    }
+
+    fn evidence(&self, seen: &Sighting, redacted: &str, name: Option<&str>, known: &[Known<'_>], scene: &Scene<'_>) -> String {
+        if let Some(detail) = &seen.detail
+            && seen.kind != Kind::Secret
+        {
+            return redact::excerpt(detail.as_bytes(), known);
+        }
+        if let (Surface::RequestPath | Surface::RequestQuery, Some(http)) = (seen.surface, scene.http) {
+            return evidence::request_line(http.method, http.target, http.version, known);
+        }
+        let context = seen.context.as_ref();
+        let around = context.and_then(|(whole, secret)| {
+            evidence::surroundings(whole.expose(), &(0..whole.expose().len()), secret, redacted, known)
+        });
+        evidence::named(seen.surface, seen.origin, name, around.as_deref().unwrap_or(redacted))
+    }
+
+    fn is_password(&self, rule: RuleId) -> bool {
+        self.rules.rule(rule).is_some_and(|rule| rule.password)
+    }
+}
+
+/// Findings of one place (a secret within a secret) and of one traceback name each other.
+fn relate(sightings: &[Sighting], findings: &mut [Finding]) {
+    // A page can hold thousands; what belongs together stands close together or in the one traceback.
+    const MOST: usize = 16;
+    let ids: Vec<FindingId> = findings.iter().map(|finding| finding.id).collect();
+    for (index, finding) in findings.iter_mut().enumerate() {
+        let Some(seen) = sightings.get(index) else { continue };
+        let related = sightings.iter().zip(&ids).enumerate().filter(|(other, (with, _))| {
+            *other != index
+                && (touch(&with.span, &seen.span) && with.kind == seen.kind
+                    || (with.kind == Kind::Traceback) != (seen.kind == Kind::Traceback))
+        });
+        finding.related = related.map(|(_, (_, id))| *id).take(MOST).collect();
+    }
+}
+
+/// Whether two sightings are one value in one place, seen through more than one layer.
+fn is_same_value(one: &Sighting, other: &Sighting) -> bool {
+    one.surface == other.surface && touch(&one.span, &other.span) && one.value.expose() == other.value.expose()
+}
+
+/// Whether a sighting lies in a named layer of another.
+fn is_deeper(inner: &Sighting, outer: &Sighting) -> bool {
+    let (Some(inner_name), outer_name) = (inner.name.as_deref(), outer.name.as_deref().unwrap_or_default()) else { return false };
+    is_layer(inner.origin) && inner_name.len() > outer_name.len() && inner_name.starts_with(outer_name)
+}
+
+/// The place of a part of a field's value in its carrier; of a decoded value the whole place.
+fn part(field: &Field<'_>, within: &Range<usize>) -> Range<usize> {
+    if field.span.len() == field.value.len() && !is_layer(field.origin) {
+        field.span.start + within.start..field.span.start + within.end
+    } else {
+        field.span.clone()
+    }
+}
+
+fn is_layer(origin: Origin) -> bool {
+    matches!(origin, Origin::Layer(_) | Origin::Userinfo)
+}
+
+fn touch(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+/// Whether a stretch of text goes on in letters or digits on either side: then it is another value.
+fn is_within_word(text: &[u8], at: usize, length: usize) -> bool {
+    let before = at.checked_sub(1).and_then(|before| text.get(before));
+    let behind = text.get(at + length);
+    [before, behind].into_iter().flatten().any(u8::is_ascii_alphanumeric)
+}
+
+fn identity(parts: &[&[u8]]) -> FindingId {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let digest: [u8; 32] = hash.finalize().into();
+    let mut id = [0; 16];
+    id.copy_from_slice(digest.first_chunk::<16>().unwrap_or(&[0; 16]));
+    FindingId(id)
+}

@@ -1,0 +1,363 @@
+//! What a parser's findings go through: heads and bodies become fields, fields become findings.
+
+use std::ops::Range;
+
+use crate::content::{self, Document, Wanted};
+use crate::flow::Now;
+use crate::model::http::{Header, RequestHead, ResponseHead, header, offset_in};
+use crate::model::{Direction, Field, FlowKey, Surface};
+use crate::protocol::Output;
+
+use super::body::{Body, Skip};
+use super::conversation::Conversation;
+use super::inspect::{Followed, RawHttp, Scene};
+use super::marks::{Carried, Carrier, Marks};
+use super::{Workshop, exposure};
+
+/// Secrets of requests followed on one flow.
+const FOLLOWED: usize = 8;
+
+/// The output of a parser, for the bytes it is being shown.
+pub(super) struct Tap<'a> {
+    workshop: &'a mut Workshop,
+    conversation: &'a mut Conversation,
+    key: &'a FlowKey,
+    now: Now,
+    shown: &'a [u8],
+    marks: &'a mut Marks,
+    carrier: Carrier,
+}
+
+impl<'a> Tap<'a> {
+    pub(super) fn new(
+        workshop: &'a mut Workshop,
+        conversation: &'a mut Conversation,
+        key: &'a FlowKey,
+        now: Now,
+        shown: &'a [u8],
+        marks: &'a mut Marks,
+        carrier: Carrier,
+    ) -> Self {
+        Self { workshop, conversation, key, now, shown, marks, carrier }
+    }
+
+    /// A direction is over: what is left of its body and its text is looked at.
+    pub(super) fn finish(&mut self, direction: Direction) {
+        self.finish_body(direction);
+        if let Some(mut text) = self.conversation.half(direction).text.take() {
+            self.look_into(&mut text);
+        }
+    }
+
+    /// So many bytes of no message are missing.
+    pub(super) fn text_gap(&mut self, direction: Direction, missing: u64) {
+        if missing > 0
+            && let Some(text) = &mut self.conversation.half(direction).text
+        {
+            text.gap();
+        }
+    }
+
+    /// A datagram of a protocol that nobody knows.
+    pub(super) fn datagram(&mut self, direction: Direction, bytes: &[u8]) {
+        let mut body = Body::text(Surface::body(direction));
+        if body.push(bytes, self.carrier).is_ok() {
+            self.look_into(&mut body);
+        }
+    }
+
+    /// The frames of a part of what is shown.
+    fn carried(&self, range: Range<usize>) -> Carried {
+        self.marks.carried(range).unwrap_or(Carried::by(self.carrier))
+    }
+
+    /// Whether a head holds anything that rules or decoders would look at.
+    fn is_of_interest(&mut self, head: &[u8], values: &[Header<'_>], target: &[u8], response: bool) -> bool {
+        let hits = &mut self.workshop.hits;
+        hits.clear();
+        let rules = &self.workshop.inspector.rules;
+        if head.is_empty() {
+            values.iter().for_each(|header| {
+                rules.scan(header.name, hits);
+                rules.scan(header.value, hits);
+            });
+            rules.scan(target, hits);
+        } else {
+            rules.scan(head, hits);
+            content::marks(head, hits);
+        }
+        !hits.is_empty()
+            || memchr::memchr(b'%', target).is_some()
+            || response
+                && self.conversation.followed.iter().any(|followed| memchr::memmem::find(head, followed.value.expose()).is_some())
+    }
+
+    /// Looks at the fields of a head and tells what was found there.
+    fn head(&mut self, exchange: u32, status: Option<u16>, at: usize, fields: impl FnOnce(&mut dyn FnMut(Field<'_>))) {
+        let conversation = &*self.conversation;
+        let scene = scene(conversation, self.key, exchange, status, "", &self.workshop.source);
+        let marks = &*self.marks;
+        let carrier = self.carrier;
+        let frames = |range: Range<usize>| marks.carried(at + range.start..at + range.end).unwrap_or(Carried::by(carrier));
+        let inspector = &mut self.workshop.inspector;
+        fields(&mut |field| inspector.field(&field, &scene, &frames));
+        if !inspector.has_sightings() {
+            return;
+        }
+        let mut follow = Vec::new();
+        let findings = self.workshop.inspector.findings(&scene, &mut follow);
+        self.follow(follow);
+        self.workshop.tell(self.conversation, exchange, findings, self.now);
+    }
+
+    fn follow(&mut self, secrets: Vec<Followed>) {
+        let followed = &mut self.conversation.followed;
+        for secret in secrets {
+            if !followed.iter().any(|known| known.value == secret.value) {
+                if followed.len() >= FOLLOWED {
+                    followed.remove(0);
+                }
+                followed.push(secret);
+            }
+        }
+    }
+
+    fn finish_body(&mut self, direction: Direction) {
+        if let Some(mut body) = self.conversation.half(direction).body.take() {
+            self.look_into(&mut body);
+            self.workshop.recycle(body.buffer);
+        }
+    }
+
+    /// Looks at what is decoded of a body: one walk for keywords and marks, structure only where something was hit.
+    fn look_into(&mut self, body: &mut Body) {
+        if body.buffer.is_empty() {
+            return;
+        }
+        let text = content::to_utf8(&body.buffer, &body.media);
+        let recoded = text.len() != body.buffer.len() || !std::ptr::eq(text.as_ptr(), body.buffer.as_ptr());
+        let hits = &mut self.workshop.hits;
+        hits.clear();
+        self.workshop.inspector.rules.scan(&text, hits);
+        content::marks(&text, hits);
+        if body.surface.is_response() {
+            for followed in &self.conversation.followed {
+                let value = followed.value.expose();
+                hits.extend(memchr::memmem::find_iter(&text, value).take(64).map(|at| at..at + value.len()));
+            }
+        }
+        if hits.is_empty() {
+            return;
+        }
+        hits.sort_unstable_by_key(|hit| (hit.start, hit.end));
+        let hits = std::mem::take(&mut self.workshop.hits);
+        let status = self.conversation.exchange(body.exchange).and_then(|exchange| exchange.status);
+        let status = if body.surface.is_response() { status } else { None };
+        let scene = scene(self.conversation, self.key, body.exchange, status, &body.media.essence, &self.workshop.source);
+        let whole = body.carried.unwrap_or(Carried::by(self.carrier));
+        let frames = |range: Range<usize>| if recoded { whole } else { body.frames(range).unwrap_or(whole) };
+        let document = Document { bytes: &text, media: &body.media, surface: body.surface, partial: body.partial };
+        let inspector = &mut self.workshop.inspector;
+        content::fields(&document, &Wanted::At(&hits), &mut |field| inspector.field(&field, &scene, &frames));
+        let mut follow = Vec::new();
+        let findings = self.workshop.inspector.findings(&scene, &mut follow);
+        let exchange = body.exchange;
+        drop(scene);
+        self.follow(follow);
+        self.workshop.hits = hits;
+        self.workshop.tell(self.conversation, exchange, findings, self.now);
+    }
+
+    fn push_body(&mut self, direction: Direction, bytes: &[u8]) {
+        let Some(mut body) = self.conversation.half(direction).body.take() else { return };
+        self.push(direction, &mut body, bytes);
+        self.conversation.half(direction).body = Some(body);
+    }
+
+    /// Bytes that several frames carried are split where those meet, so that each byte knows its frame.
+    fn push(&mut self, direction: Direction, body: &mut Body, bytes: &[u8]) {
+        let start = offset_in(self.shown, bytes);
+        let mut done = 0;
+        while done < bytes.len() {
+            let place = start.and_then(|start| self.marks.piece(start + done, start + bytes.len()).map(|(by, until)| (by, until - start)));
+            let (carrier, until) = place.unwrap_or((self.carrier, bytes.len()));
+            let piece = bytes.get(done..until).unwrap_or_default();
+            if let Err(skip) = body.push(piece, carrier) {
+                self.skipped(direction, skip, piece.len());
+            }
+            if body.is_window_full() {
+                self.look_into(body);
+                body.slide();
+            }
+            done = until.max(done + 1);
+        }
+    }
+
+    fn skipped(&mut self, direction: Direction, skip: Skip, bytes: usize) {
+        let frame = self.now.frame;
+        match skip {
+            Skip::Opaque => self.workshop.stats.not_inspected("opaque-body"),
+            Skip::UnknownCoding => self.workshop.stats.not_inspected("unknown-content-coding"),
+            Skip::Corrupt => self.conversation.lose(direction, "decompression-error", bytes as u64, frame),
+            Skip::Bomb => self.conversation.lose(direction, "decompression-limit", bytes as u64, frame),
+        }
+    }
+}
+
+impl Output for Tap<'_> {
+    fn request(&mut self, exchange: u32, head: &RequestHead<'_>) {
+        self.workshop.message(head.version);
+        self.conversation.protocol = head.version;
+        self.conversation.half(Direction::ToServer).exchange = exchange;
+        let mut remembered = self.workshop.spare_exchange();
+        remembered.number = exchange;
+        remembered.method.extend_from_slice(head.method);
+        remembered.host.extend_from_slice(header(head.headers, "host").unwrap_or_default());
+        remembered.target.extend_from_slice(head.target);
+        remembered.version = head.version;
+        self.conversation.begin(remembered);
+        if self.is_of_interest(head.bytes, head.headers, head.target, false) {
+            let at = offset_in(self.shown, head.bytes).unwrap_or(0);
+            self.head(exchange, None, at, |out| content::head::request(head, out));
+        }
+        let body = Body::new(Surface::RequestBody, exchange, content::media(head.headers));
+        self.conversation.half(Direction::ToServer).body = Some(Box::new(body));
+    }
+
+    fn response(&mut self, exchange: u32, head: &ResponseHead<'_>) {
+        self.workshop.message(head.version);
+        self.conversation.protocol = head.version;
+        self.conversation.half(Direction::ToClient).exchange = exchange;
+        let is_final = head.status >= 200 || head.status == 101;
+        if is_final {
+            match self.conversation.exchanges.iter_mut().find(|known| known.number == exchange) {
+                Some(known) => known.status = Some(head.status),
+                None => {
+                    let mut unseen = self.workshop.spare_exchange();
+                    unseen.number = exchange;
+                    unseen.version = head.version;
+                    unseen.status = Some(head.status);
+                    self.conversation.begin(unseen);
+                }
+            }
+            self.workshop.release_exchange(self.conversation.number, exchange, Some(head.status));
+        }
+        if self.is_of_interest(head.bytes, head.headers, b"", true) {
+            let at = offset_in(self.shown, head.bytes).unwrap_or(0);
+            self.head(exchange, Some(head.status), at, |out| content::head::response(head, out));
+        }
+        let body = Body::new(Surface::ResponseBody, exchange, content::media(head.headers));
+        self.conversation.half(Direction::ToClient).body = Some(Box::new(body));
+    }
+
+    fn body(&mut self, direction: Direction, bytes: &[u8]) {
+        self.push_body(direction, bytes);
+    }
+
+    fn body_gap(&mut self, direction: Direction, _missing: u64) {
+        if let Some(body) = &mut self.conversation.half(direction).body {
+            body.gap();
+        }
+    }
+
+    fn trailers(&mut self, direction: Direction, trailers: &[Header<'_>]) {
+        let exchange = self.conversation.half(direction).exchange;
+        let status = match direction {
+            Direction::ToServer => None,
+            Direction::ToClient => self.conversation.exchange(exchange).and_then(|exchange| exchange.status),
+        };
+        // Trailer spans count from the first byte shown.
+        self.head(exchange, status, 0, |out| content::head::trailers(direction, trailers, out));
+    }
+
+    fn end(&mut self, direction: Direction, _complete: bool) {
+        self.finish_body(direction);
+        if direction == Direction::ToClient {
+            // The request of this exchange may still be under way: its body needs to know it.
+            let exchange = self.conversation.half(Direction::ToClient).exchange;
+            let asking = self.conversation.half(Direction::ToServer);
+            let until = if asking.body.is_some() { asking.exchange.min(exchange) } else { exchange + 1 };
+            while self.conversation.exchanges.front().is_some_and(|first| first.number < until) {
+                if let Some(done) = self.conversation.exchanges.pop_front() {
+                    self.workshop.release_exchange(self.conversation.number, done.number, done.status);
+                    self.workshop.recycle_exchange(done);
+                }
+            }
+        }
+    }
+
+    fn field(&mut self, direction: Direction, field: Field<'_>) {
+        let exchange = self.conversation.half(direction).exchange;
+        self.head(exchange, None, 0, |out| out(field));
+    }
+
+    fn text(&mut self, direction: Direction, bytes: &[u8]) {
+        let text = self.conversation.half(direction).text.take();
+        let mut text = text.unwrap_or_else(|| Box::new(Body::text(Surface::body(direction))));
+        self.push(direction, &mut text, bytes);
+        self.conversation.half(direction).text = Some(text);
+    }
+
+    fn signal(&mut self, direction: Direction, rule: &'static str, evidence: &[u8]) {
+        let surface = match direction {
+            Direction::ToServer => Surface::RequestHeader,
+            Direction::ToClient => Surface::ResponseHeader,
+        };
+        let exchange = self.conversation.half(direction).exchange;
+        let carried = self.carried(0..self.shown.len());
+        self.workshop.inspector.signal(rule, surface, evidence, carried);
+        self.head(exchange, None, 0, |_| ());
+    }
+}
+
+fn scene<'s>(
+    conversation: &'s Conversation,
+    key: &FlowKey,
+    exchange: u32,
+    status: Option<u16>,
+    essence: &'s str,
+    source: &'s std::sync::Arc<str>,
+) -> Scene<'s> {
+    Scene {
+        flow: conversation.text(key),
+        http: conversation.exchange(exchange).map(|known| RawHttp {
+            method: &known.method,
+            host: &known.host,
+            target: &known.target,
+            version: known.version,
+            status: known.status,
+            number: known.number,
+        }),
+        status,
+        essence,
+        followed: &conversation.followed,
+        source,
+    }
+}
+
+impl Workshop {
+    /// Tells findings: at once where the answer is known, else when its head has come.
+    pub(super) fn tell(&mut self, conversation: &Conversation, exchange: u32, findings: Vec<crate::model::finding::Finding>, now: Now) {
+        for finding in findings {
+            let waits = !finding.surface.is_response()
+                && conversation.exchange(exchange).is_some_and(|known| known.status.is_none());
+            if waits {
+                self.wait((conversation.number, exchange), finding, now.time);
+            } else {
+                let status = finding.http.as_ref().and_then(|http| http.status);
+                self.settle(finding, status);
+            }
+        }
+    }
+
+    /// Severity follows from the circumstances; then a finding is told.
+    pub(super) fn settle(&mut self, mut finding: crate::model::finding::Finding, status: Option<u16>) {
+        let loopback = finding.flow.client.is_loopback() && finding.flow.server.is_loopback();
+        let refused = !finding.surface.is_response() && exposure::is_refusal(status);
+        finding.severity = exposure::severity(finding.severity, finding.secret.is_some(), loopback, refused);
+        if let Some(http) = &mut finding.http {
+            http.status = status;
+        }
+        self.report(super::Report::Finding(Box::new(finding)));
+    }
+}

@@ -1,0 +1,831 @@
+//! One direction of a connection: segments in any order become ordered bytes.
+//!
+//! Bytes that come in order are handed on where they lie. Early ones are copied and wait in a map that exists only
+//! while it is needed. Of any byte the first one received counts.
+//!
+//! **Conflicts.** Early bytes are compared with every later copy of them. Bytes handed on are gone, so a record stays:
+//! a keyed 32-bit hash of each of the last nine runs of bytes handed on, and the last eight bytes. A retransmission is compared
+//! run by run where it covers whole runs, and by those eight bytes where it reaches beyond what was known.
+//! One that lies within a run, or goes back further, is dropped without comparison; so is a lone byte just before the
+//! next (a keep-alive, RFC 9293 section 3.8.4, may carry garbage).
+
+use std::collections::BTreeMap;
+
+use ahash::RandomState;
+
+use super::sequence::Sequence;
+use super::timer::{Tick, Ticks};
+use super::{Interest, Loss, LossReason, Now, Piece, Receiver};
+use crate::model::{FlowKey, Side, Timestamp};
+
+/// What keeping a run of early bytes costs beside the bytes: counted against the limits, so that one-byte segments
+/// cannot take more than they are allowed.
+pub(super) const EARLY_COST: usize = 96;
+/// The largest window that can be announced (RFC 7323 section 2.3): an ACK further ahead is no ACK of this stream.
+const LARGEST_WINDOW: i32 = 1 << 30;
+/// How far before the first segment seen the stream may turn out to begin.
+pub(super) const BEFORE_START: i32 = 1 << 16;
+/// Runs remembered beside the newest.
+const RUNS: usize = 8;
+/// The position of the first byte, so that earlier ones can be told.
+const ORIGIN: u64 = 1 << 40;
+
+/// What all directions of a table share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Secret of the hashes.
+    pub(super) seed: RandomState,
+    /// Bytes kept early for each direction, at most.
+    pub(super) early_per_direction: usize,
+    /// Bytes kept early in all.
+    pub(super) held: usize,
+    /// How long a hole is waited for.
+    pub(super) hole: Ticks,
+    /// The clock.
+    pub(super) tick: Tick,
+}
+
+/// The way out of one flow to its receiver.
+pub(super) struct Out<'a, R: Receiver> {
+    pub(super) receiver: &'a mut R,
+    pub(super) key: &'a FlowKey,
+    pub(super) state: &'a mut R::State,
+    pub(super) now: Now,
+    /// Once it is [`Interest::Nothing`] nothing more goes out.
+    pub(super) interest: Interest,
+}
+
+impl<R: Receiver> Out<'_, R> {
+    #[inline]
+    fn piece(&mut self, sender: Side, piece: Piece<'_>) {
+        if self.interest == Interest::More {
+            self.interest = self.receiver.piece(self.key, self.state, sender, piece, self.now);
+        }
+    }
+
+    pub(super) fn lost(&mut self, sender: Side, reason: LossReason, bytes: u64) {
+        if self.interest == Interest::More && bytes > 0 {
+            let loss = Loss { reason, bytes, frame: self.now.frame };
+            self.receiver.lost(self.key, self.state, sender, loss, self.now);
+        }
+    }
+
+    fn gap(&mut self, sender: Side, reason: LossReason, bytes: u64) {
+        self.lost(sender, reason, bytes);
+        self.piece(sender, Piece::Gap(bytes));
+    }
+}
+
+/// Payload as captured, and how much of it was cut off behind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) cut: u32,
+}
+
+impl Span<'_> {
+    /// Octets of sequence space.
+    pub(super) fn len(&self) -> u32 {
+        u32::try_from(self.bytes.len()).unwrap_or(u32::MAX).saturating_add(self.cut)
+    }
+
+    /// Without the first `count` octets.
+    fn skip(self, count: u32) -> Self {
+        match self.bytes.get(count as usize..) {
+            Some(bytes) => Self { bytes, cut: self.cut },
+            None => Self { bytes: &[], cut: self.len().saturating_sub(count) },
+        }
+    }
+
+    /// The first `count` octets.
+    fn take(self, count: u32) -> Self {
+        match self.bytes.get(..count as usize) {
+            Some(bytes) => Self { bytes, cut: 0 },
+            None => {
+                Self { bytes: self.bytes, cut: self.cut.min(count.saturating_sub(self.bytes.len() as u32)) }
+            }
+        }
+    }
+
+    /// How many octets both know of, and whether these are the same.
+    fn agrees(self, other: Span<'_>) -> (usize, bool) {
+        let known = self.bytes.len().min(other.bytes.len());
+        (known, self.bytes.get(..known) == other.bytes.get(..known))
+    }
+}
+
+/// What a direction waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// The beginning: no handshake was seen, the first segments may have come in any order.
+    Start,
+    /// The other direction, whose bytes this one has acknowledged already.
+    Other,
+    /// Bytes that the receiver has acknowledged.
+    Acknowledged,
+    /// Bytes.
+    Hole,
+    /// What lies before an RST.
+    Reset,
+}
+
+/// Bytes that wait behind a hole.
+#[derive(Debug)]
+struct Early {
+    bytes: Box<[u8]>,
+    cut: u32,
+    frame: u64,
+    time: Timestamp,
+}
+
+impl Early {
+    fn span(&self) -> Span<'_> {
+        Span { bytes: &self.bytes, cut: self.cut }
+    }
+}
+
+/// A run of bytes handed on; length zero means none.
+#[derive(Clone, Copy, Debug, Default)]
+struct Run {
+    hash: u32,
+    len: u16,
+}
+
+/// What a direction needs only once it has had two runs, or something waits.
+#[derive(Debug)]
+struct Extra {
+    /// Early bytes by position: they do not overlap.
+    early: BTreeMap<u64, Early>,
+    /// What they cost.
+    held: usize,
+    /// The position of `next`.
+    at: u64,
+    /// Runs before the newest, a ring.
+    hashes: [u32; RUNS],
+    lens: [u16; RUNS],
+    newest: u8,
+    wait: Option<Wait>,
+    waited: u16,
+    since: Tick,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+pub(super) struct Half {
+    /// What comes next.
+    next: Sequence,
+    /// What came first.
+    start: Sequence,
+    /// The highest acknowledgment of the other end.
+    acked: Sequence,
+    /// Where it ends.
+    fin: Sequence,
+    /// The newest run.
+    last_hash: u32,
+    last_len: u16,
+    marks: u16,
+    /// Its last bytes, the end aligned.
+    tail: [u8; 8],
+    extra: Option<Box<Extra>>,
+}
+
+impl Half {
+    /// A segment of it was captured.
+    pub(super) const SEEN: u16 = 1;
+    /// `next` and `start` hold.
+    pub(super) const KNOWN: u16 = 1 << 1;
+    /// Bytes wait for the start to be known; `next` is the first segment's.
+    pub(super) const UNSETTLED: u16 = 1 << 2;
+    /// Its SYN was captured or acknowledged.
+    pub(super) const SYN: u16 = 1 << 3;
+    /// `fin` holds.
+    pub(super) const FIN: u16 = 1 << 4;
+    /// `fin` is where an RST stood.
+    pub(super) const RESET: u16 = 1 << 5;
+    /// The end was handed on.
+    pub(super) const ENDED: u16 = 1 << 6;
+    /// `acked` holds.
+    const ACKED: u16 = 1 << 7;
+    /// Its bytes are acknowledged but not captured: nobody waits for them.
+    const ABSENT: u16 = 1 << 8;
+
+    #[inline]
+    pub(super) fn has(&self, marks: u16) -> bool {
+        self.marks & marks != 0
+    }
+
+    #[inline]
+    pub(super) fn next(&self) -> Sequence {
+        self.next
+    }
+
+    pub(super) fn start(&self) -> Sequence {
+        self.start
+    }
+
+    #[inline]
+    pub(super) fn seen(&mut self) {
+        self.marks = (self.marks | Self::SEEN) & !Self::ABSENT;
+    }
+
+    pub(super) fn absent(&mut self) {
+        self.marks |= Self::ABSENT;
+    }
+
+    /// The other end acknowledged everything before `ack`.
+    #[inline]
+    pub(super) fn acknowledge(&mut self, ack: Sequence) {
+        if self.has(Self::KNOWN) && ack.offset_from(self.next) > LARGEST_WINDOW {
+            return;
+        }
+        if !self.has(Self::ACKED) || ack.offset_from(self.acked) > 0 {
+            self.acked = ack;
+            self.marks |= Self::ACKED;
+        }
+    }
+
+    /// Octets behind `next` that the other end has acknowledged. One alone is a FIN that was not captured.
+    #[inline]
+    pub(super) fn unseen(&self) -> u32 {
+        let ahead = self.acked.offset_from(self.next);
+        if self.marks & (Self::KNOWN | Self::ACKED) == Self::KNOWN | Self::ACKED
+            && (2..=LARGEST_WINDOW).contains(&ahead)
+        {
+            ahead as u32
+        } else {
+            0
+        }
+    }
+
+    /// Whether the other direction has to wait for bytes of this one that it has acknowledged.
+    #[inline]
+    pub(super) fn blocks(&self) -> bool {
+        !self.has(Self::ABSENT)
+            && (self.unseen() > 0
+                || (self.has(Self::UNSETTLED)
+                    && self.has(Self::ACKED)
+                    && self.lowest().is_some_and(|lowest| self.acked.offset_from(lowest) > 0)))
+    }
+
+    /// Whether anything waits here, or an end was announced: what the quick way must not pass by.
+    #[inline]
+    pub(super) fn is_busy(&self) -> bool {
+        self.has(Self::FIN | Self::UNSETTLED) || self.holds()
+    }
+
+    #[inline]
+    pub(super) fn holds(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| !extra.early.is_empty())
+    }
+
+    /// The frame of the first early bytes.
+    pub(super) fn first_frame(&self) -> Option<u64> {
+        self.extra.as_ref()?.early.first_key_value().map(|(_, early)| early.frame)
+    }
+
+    fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_with(|| {
+            Box::new(Extra {
+                early: BTreeMap::new(),
+                held: 0,
+                at: ORIGIN,
+                hashes: [0; RUNS],
+                lens: [0; RUNS],
+                newest: 0,
+                wait: None,
+                waited: 0,
+                since: Tick::default(),
+            })
+        })
+    }
+
+    /// Frees what is kept.
+    pub(super) fn free(&mut self, shared: &mut Shared) {
+        if let Some(extra) = self.extra.take() {
+            shared.held = shared.held.saturating_sub(extra.held);
+        }
+    }
+
+    /// The stream begins at `start`, as a handshake says. What has been handed on stays so; what lies between is lost.
+    pub(super) fn begin<R: Receiver>(&mut self, sender: Side, start: Sequence, out: &mut Out<'_, R>) {
+        if self.has(Self::SYN) {
+            return;
+        }
+        self.marks |= Self::SYN;
+        if self.has(Self::KNOWN) {
+            let before = self.start.offset_from(start);
+            if before > 0 {
+                out.lost(sender, LossReason::Gap, before as u64);
+                self.start = start;
+            }
+            return;
+        }
+        if self.has(Self::UNSETTLED) {
+            let offset = start.offset_from(self.next);
+            let extra = self.extra();
+            extra.at = extra.at.saturating_add_signed(i64::from(offset));
+            // Bytes before the beginning belong to nothing.
+            let at = extra.at;
+            if extra.early.first_key_value().is_some_and(|(&first, _)| first < at) {
+                return self.settle();
+            }
+        }
+        self.next = start;
+        self.start = start;
+        self.marks = (self.marks | Self::KNOWN) & !Self::UNSETTLED;
+    }
+
+    /// Takes the first bytes seen as the beginning.
+    pub(super) fn settle(&mut self) {
+        if !self.has(Self::UNSETTLED) {
+            return;
+        }
+        if let Some(extra) = &mut self.extra
+            && let Some((&first, _)) = extra.early.first_key_value()
+        {
+            self.next = self.next.plus(first.wrapping_sub(extra.at) as u32);
+            extra.at = first;
+        }
+        self.start = self.next;
+        self.marks = (self.marks | Self::KNOWN) & !Self::UNSETTLED;
+    }
+
+    /// Where the first bytes seen begin, while the beginning is not settled.
+    pub(super) fn lowest(&self) -> Option<Sequence> {
+        let extra = self.extra.as_ref()?;
+        let (&first, _) = extra.early.first_key_value()?;
+        Some(self.next.plus(first.wrapping_sub(extra.at) as u32))
+    }
+
+    /// Takes a segment's payload. With `hold` it has to wait even where it is next.
+    pub(super) fn accept<R: Receiver>(
+        &mut self,
+        sender: Side,
+        start: Sequence,
+        span: Span<'_>,
+        hold: bool,
+        shared: &mut Shared,
+        out: &mut Out<'_, R>,
+    ) {
+        if span.len() > LARGEST_WINDOW as u32 {
+            return;
+        }
+        if !self.has(Self::KNOWN | Self::UNSETTLED) {
+            self.next = start;
+            self.marks |= Self::UNSETTLED;
+        }
+        let (mut start, mut span) = (start, span);
+        if self.has(Self::FIN) {
+            // Nothing lies behind the end.
+            span = span.take(u32::try_from(self.fin.offset_from(start)).unwrap_or(0));
+        }
+        let offset = start.offset_from(self.next);
+        if self.has(Self::KNOWN) && offset < 0 {
+            let known = offset.unsigned_abs();
+            self.compare(sender, known, span, shared, out);
+            span = span.skip(known.min(span.len()));
+            start = self.next;
+        } else if offset < -BEFORE_START {
+            return;
+        }
+        if span.len() == 0 {
+            return;
+        }
+        let cost = span.bytes.len().saturating_add(EARLY_COST);
+        loop {
+            let offset = start.offset_from(self.next);
+            let settled = self.has(Self::KNOWN);
+            if settled && offset <= 0 && !hold {
+                return self.pass(sender, span.skip(offset.unsigned_abs()), shared, out);
+            }
+            let held = self.extra.as_ref().map_or(0, |extra| extra.held);
+            if held.saturating_add(cost) <= shared.early_per_direction {
+                return self.keep(sender, offset, span, shared, out);
+            }
+            if held == 0 {
+                // Not even this one may wait.
+                self.settle();
+                if offset > 0 {
+                    self.give_up(sender, offset as u32, LossReason::BufferLimit, out);
+                }
+                let known = self.next.offset_from(start);
+                return self.pass(sender, span.skip(u32::try_from(known).unwrap_or(0)), shared, out);
+            }
+            self.relieve(sender, LossReason::BufferLimit, shared, out);
+            let known = self.next.offset_from(start);
+            if known > 0 && self.has(Self::KNOWN) {
+                span = span.skip((known as u32).min(span.len()));
+                start = self.next;
+                if span.len() == 0 {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Hands on what is next, woven with the early bytes that it meets: those came first.
+    #[inline]
+    fn pass<R: Receiver>(&mut self, sender: Side, span: Span<'_>, shared: &mut Shared, out: &mut Out<'_, R>) {
+        if self.holds() {
+            self.weave(sender, span, shared, out)
+        } else {
+            self.hand_on(sender, span, shared, out)
+        }
+    }
+
+    fn weave<R: Receiver>(
+        &mut self,
+        sender: Side,
+        span: Span<'_>,
+        shared: &mut Shared,
+        out: &mut Out<'_, R>,
+    ) {
+        let mut span = span;
+        let mut conflicting = 0;
+        while let Some(extra) = &mut self.extra
+            && let Some(entry) = extra.early.first_entry()
+            && *entry.key() <= extra.at + u64::from(span.len())
+        {
+            let before = (*entry.key() - extra.at) as u32;
+            if before > 0 {
+                self.hand_on(sender, span.take(before), shared, out);
+                span = span.skip(before);
+                continue;
+            }
+            let early = entry.remove();
+            let (known, same) = early.span().agrees(span);
+            conflicting += if same { 0 } else { known };
+            span = span.skip(early.span().len().min(span.len()));
+            self.hand_on_early(sender, &early, shared, out);
+        }
+        out.lost(sender, LossReason::ConflictingRetransmission, conflicting as u64);
+        if span.len() > 0 {
+            self.hand_on(sender, span, shared, out);
+        }
+    }
+
+    #[inline]
+    fn hand_on<R: Receiver>(&mut self, sender: Side, span: Span<'_>, shared: &Shared, out: &mut Out<'_, R>) {
+        let (frame, time) = (out.now.frame, out.now.time);
+        self.emit(sender, span, frame, time, &shared.seed, out);
+    }
+
+    fn hand_on_early<R: Receiver>(
+        &mut self,
+        sender: Side,
+        early: &Early,
+        shared: &mut Shared,
+        out: &mut Out<'_, R>,
+    ) {
+        let cost = early.bytes.len() + EARLY_COST;
+        shared.held = shared.held.saturating_sub(cost);
+        if let Some(extra) = &mut self.extra {
+            extra.held = extra.held.saturating_sub(cost);
+        }
+        self.emit(sender, early.span(), early.frame, early.time, &shared.seed, out);
+    }
+
+    #[inline]
+    fn emit<R: Receiver>(
+        &mut self,
+        sender: Side,
+        span: Span<'_>,
+        frame: u64,
+        time: Timestamp,
+        seed: &RandomState,
+        out: &mut Out<'_, R>,
+    ) {
+        if !span.bytes.is_empty() {
+            self.remember(span.bytes, seed);
+            out.piece(sender, Piece::Data { bytes: span.bytes, frame, time });
+        }
+        if span.cut > 0 {
+            self.forget();
+            out.gap(sender, LossReason::Truncated, u64::from(span.cut));
+        }
+        self.move_on(span.len());
+    }
+
+    #[inline]
+    fn move_on(&mut self, count: u32) {
+        self.next = self.next.plus(count);
+        if let Some(extra) = &mut self.extra {
+            extra.at = extra.at.saturating_add(u64::from(count));
+            extra.wait = None;
+        }
+    }
+
+    /// Declares the next `count` octets lost.
+    fn give_up<R: Receiver>(&mut self, sender: Side, count: u32, reason: LossReason, out: &mut Out<'_, R>) {
+        if count > 0 {
+            out.gap(sender, reason, u64::from(count));
+            self.forget();
+            self.move_on(count);
+        }
+    }
+
+    /// Keeps what is early, without what is kept already.
+    fn keep<R: Receiver>(
+        &mut self,
+        sender: Side,
+        offset: i32,
+        span: Span<'_>,
+        shared: &mut Shared,
+        out: &mut Out<'_, R>,
+    ) {
+        let (frame, time) = (out.now.frame, out.now.time);
+        let extra = self.extra();
+        let mut position = extra.at.saturating_add_signed(i64::from(offset));
+        let mut span = span;
+        let mut conflicting = 0;
+        while span.len() > 0 {
+            let end = position + u64::from(span.len());
+            let met = extra
+                .early
+                .range(..=position)
+                .next_back()
+                .filter(|(start, early)| *start + u64::from(early.span().len()) > position)
+                .or_else(|| extra.early.range(position..end).next());
+            let free = match met {
+                Some((&start, early)) if start <= position => {
+                    let rest = early.span().skip((position - start) as u32);
+                    let (known, same) = rest.agrees(span);
+                    conflicting += if same { 0 } else { known };
+                    let passed = rest.len().min(span.len());
+                    span = span.skip(passed);
+                    position += u64::from(passed);
+                    continue;
+                }
+                Some((&start, _)) => (start - position) as u32,
+                None => span.len(),
+            };
+            let part = span.take(free);
+            let cost = part.bytes.len() + EARLY_COST;
+            extra.held += cost;
+            shared.held += cost;
+            extra.early.insert(position, Early { bytes: part.bytes.into(), cut: part.cut, frame, time });
+            span = span.skip(free);
+            position += u64::from(free);
+        }
+        out.lost(sender, LossReason::ConflictingRetransmission, conflicting as u64);
+    }
+
+    /// Hands on the early bytes that are next.
+    pub(super) fn drain<R: Receiver>(
+        &mut self,
+        sender: Side,
+        shared: &mut Shared,
+        out: &mut Out<'_, R>,
+    ) -> bool {
+        let mut any = false;
+        while let Some(extra) = &mut self.extra
+            && let Some(entry) = extra.early.first_entry()
+            && *entry.key() <= extra.at
+        {
+            let early = entry.remove();
+            self.hand_on_early(sender, &early, shared, out);
+            any = true;
+        }
+        any
+    }
+
+    /// Gives up the first thing waited for and hands on what waited for it.
+    pub(super) fn relieve<R: Receiver>(
+        &mut self,
+        sender: Side,
+        reason: LossReason,
+        shared: &mut Shared,
+        out: &mut Out<'_, R>,
+    ) {
+        self.settle();
+        let hole =
+            match self.extra.as_ref().and_then(|extra| Some((extra.early.first_key_value()?.0, extra.at))) {
+                Some((first, at)) => u32::try_from(first.saturating_sub(at)).unwrap_or(u32::MAX),
+                None if self.marks & (Self::FIN | Self::RESET) == Self::FIN => {
+                    u32::try_from(self.fin.offset_from(self.next)).unwrap_or(0)
+                }
+                None => 0,
+            };
+        self.give_up(sender, hole, reason, out);
+        self.drain(sender, shared, out);
+    }
+
+    /// The stream ends at `fin`, by FIN or by RST. The first FIN holds.
+    pub(super) fn finish_at(&mut self, fin: Sequence, reset: bool) {
+        if reset {
+            self.marks |= Self::RESET;
+        }
+        if self.has(Self::FIN) {
+            return;
+        }
+        if !self.has(Self::KNOWN | Self::UNSETTLED) {
+            self.next = fin;
+            self.marks |= Self::UNSETTLED;
+        }
+        self.fin = fin;
+        self.marks |= Self::FIN;
+        if self.has(Self::KNOWN) && fin.offset_from(self.next) < 0 {
+            self.fin = self.next;
+        }
+    }
+
+    /// Whether everything before its end was handed on.
+    #[inline]
+    pub(super) fn is_at_end(&self) -> bool {
+        self.has(Self::FIN) && self.has(Self::KNOWN) && self.next.offset_from(self.fin) >= 0 && !self.holds()
+    }
+
+    /// Hands on the end, once.
+    pub(super) fn end<R: Receiver>(&mut self, sender: Side, out: &mut Out<'_, R>) {
+        if !self.has(Self::ENDED) {
+            self.marks |= Self::ENDED;
+            out.piece(sender, Piece::End);
+        }
+    }
+
+    /// Gives up all that is waited for, hands on the rest and the end.
+    pub(super) fn conclude<R: Receiver>(&mut self, sender: Side, shared: &mut Shared, out: &mut Out<'_, R>) {
+        if self.has(Self::ENDED) {
+            return self.free(shared);
+        }
+        while self.holds() {
+            self.relieve(sender, LossReason::Gap, shared, out);
+        }
+        self.relieve(sender, LossReason::Gap, shared, out);
+        if self.has(Self::SEEN) && !self.has(Self::FIN) {
+            let unseen = self.unseen();
+            self.give_up(sender, unseen, LossReason::Gap, out);
+        }
+        self.end(sender, out);
+        self.free(shared);
+    }
+
+    /// What it waits for now, and whether that has lasted long enough: `segments` and `grace` for what can only be
+    /// disorder of the capture, else [`Shared::hole`]. `another` counts a segment of the flow.
+    pub(super) fn waits(
+        &mut self,
+        another: bool,
+        segments: u16,
+        grace: Ticks,
+        shared: &Shared,
+    ) -> Option<(Wait, bool)> {
+        let wait = self.wanted();
+        if wait.is_none() {
+            if let Some(extra) = &mut self.extra {
+                extra.wait = None;
+            }
+            return None;
+        }
+        let extra = self.extra();
+        if extra.wait != wait {
+            extra.wait = wait;
+            extra.since = shared.tick;
+            extra.waited = 0;
+        } else if another {
+            extra.waited = extra.waited.saturating_add(1);
+        }
+        let lasted = shared.tick.since(extra.since);
+        wait.map(|wait| {
+            let over = match wait {
+                Wait::Hole => lasted >= shared.hole,
+                _ => lasted >= grace.min(shared.hole) || extra.waited >= segments,
+            };
+            (wait, over)
+        })
+    }
+
+    fn wanted(&self) -> Option<Wait> {
+        if self.has(Self::RESET) {
+            return Some(Wait::Reset);
+        }
+        if self.has(Self::ENDED) {
+            return None;
+        }
+        if self.has(Self::UNSETTLED) {
+            return Some(Wait::Start);
+        }
+        let missing = match &self.extra {
+            Some(extra) if !extra.early.is_empty() => {
+                let (&first, _) = extra.early.first_key_value()?;
+                i32::try_from(first.saturating_sub(extra.at)).unwrap_or(i32::MAX)
+            }
+            _ if self.has(Self::FIN) => self.fin.offset_from(self.next),
+            _ => return None,
+        };
+        Some(if missing <= 0 {
+            Wait::Other
+        } else if self.has(Self::ACKED) && self.acked.offset_from(self.next) >= missing {
+            Wait::Acknowledged
+        } else {
+            Wait::Hole
+        })
+    }
+
+    /// Goes on without looking: nobody wants the bytes.
+    pub(super) fn follow(&mut self, end: Sequence) {
+        if !self.has(Self::KNOWN) {
+            self.marks = (self.marks | Self::KNOWN) & !Self::UNSETTLED;
+            self.next = end;
+            self.start = end;
+        } else if end.offset_from(self.next) > 0 {
+            self.next = end;
+        }
+    }
+
+    /// Records what was handed on.
+    #[inline]
+    fn remember(&mut self, bytes: &[u8], seed: &RandomState) {
+        let run = match u16::try_from(bytes.len()) {
+            Ok(len) => Run { hash: seed.hash_one(bytes) as u32, len },
+            Err(_) => Run::default(),
+        };
+        if run.len == 0 {
+            return self.forget();
+        }
+        if self.last_len > 0 {
+            let (hash, len) = (self.last_hash, self.last_len);
+            let extra = self.extra();
+            extra.newest = (extra.newest + 1) % RUNS as u8;
+            if let Some(slot) = extra.hashes.get_mut(usize::from(extra.newest)) {
+                *slot = hash;
+            }
+            if let Some(slot) = extra.lens.get_mut(usize::from(extra.newest)) {
+                *slot = len;
+            }
+        }
+        self.last_hash = run.hash;
+        self.last_len = run.len;
+        if let Some(tail) = bytes.last_chunk() {
+            self.tail = *tail;
+        } else {
+            self.tail = [0; 8];
+            self.tail.iter_mut().rev().zip(bytes.iter().rev()).for_each(|(kept, byte)| *kept = *byte);
+        }
+    }
+
+    /// Nothing is known of what lies before `next`.
+    fn forget(&mut self) {
+        self.last_len = 0;
+        if let Some(extra) = &mut self.extra {
+            extra.lens = [0; RUNS];
+        }
+    }
+
+    /// The run so many before the newest.
+    fn run(&self, back: usize) -> Option<Run> {
+        let run = match back.checked_sub(1) {
+            None => Run { hash: self.last_hash, len: self.last_len },
+            Some(back) => {
+                let extra = self.extra.as_ref()?;
+                let slot = (usize::from(extra.newest) + RUNS).checked_sub(back)? % RUNS;
+                Run { hash: *extra.hashes.get(slot)?, len: *extra.lens.get(slot)? }
+            }
+        };
+        (run.len > 0).then_some(run)
+    }
+
+    /// Compares a retransmission that begins `known` octets before `next` with what is remembered.
+    fn compare<R: Receiver>(
+        &self,
+        sender: Side,
+        known: u32,
+        span: Span<'_>,
+        shared: &Shared,
+        out: &mut Out<'_, R>,
+    ) {
+        let bytes = span.bytes;
+        if known == 1 && bytes.len() <= 1 {
+            return;
+        }
+        let known = known as usize;
+        let mut conflicting = 0_usize;
+        // Where the run ends, in octets behind the start of the retransmission.
+        let mut end = known;
+        for back in 0..=RUNS {
+            let Some(run) = self.run(back) else { break };
+            let Some(begin) = end.checked_sub(usize::from(run.len)) else { break };
+            if let Some(copy) = bytes.get(begin..end)
+                && shared.seed.hash_one(copy) as u32 != run.hash
+            {
+                conflicting += copy.len();
+            }
+            end = begin;
+        }
+        if conflicting == 0
+            && let Some(overlap) = bytes.get(..known)
+        {
+            let len = overlap.len().min(self.tail.len()).min(usize::from(self.last_len));
+            let differ = overlap
+                .iter()
+                .rev()
+                .zip(self.tail.iter().rev())
+                .take(len)
+                .filter(|(new, old)| new != old)
+                .count();
+            if differ > 0 {
+                conflicting = known;
+            }
+        }
+        out.lost(sender, LossReason::ConflictingRetransmission, conflicting as u64);
+    }
+}

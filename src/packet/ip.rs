@@ -1,0 +1,232 @@
+//! Network and transport headers: IPv4, IPv6 with its extension headers, TCP, UDP.
+
+use etherparse::{IpAuthHeaderSlice, IpNumber, Ipv6ExtensionsSlice};
+
+use super::{Datagram, Flags, Packet, Segment};
+use crate::model::{Endpoint, FlowKey, Transport};
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const AUTHENTICATION: u8 = 51;
+const NO_NEXT_HEADER: u8 = 59;
+
+/// What an IP header says of its payload.
+struct Payload<'a> {
+    source: Endpoint,
+    destination: Endpoint,
+    bytes: &'a [u8],
+    /// Bytes behind `bytes` that the header announces and the capture lacks.
+    cut: usize,
+}
+
+/// Raw IP: the version stands in the first four bits.
+pub(super) fn by_version(bytes: &[u8], missing: u32) -> Packet<'_> {
+    match bytes.first().map(|first| first >> 4) {
+        Some(4) => v4(bytes, missing),
+        Some(6) => v6(bytes, missing),
+        Some(_) => Packet::Malformed("neither ip version 4 nor 6"),
+        None => Packet::Malformed("ip header cut short"),
+    }
+}
+
+/// RFC 791. `missing` bytes of the frame were not captured.
+#[inline]
+pub(super) fn v4(bytes: &[u8], missing: u32) -> Packet<'_> {
+    let Some(head) = bytes.first_chunk::<20>() else {
+        return Packet::Malformed("ipv4 header cut short");
+    };
+    if head[0] >> 4 != 4 {
+        return Packet::Malformed("ip version is not 4");
+    }
+    let header = usize::from(head[0] & 0x0f) * 4;
+    if header < 20 {
+        return Packet::Malformed("ipv4 header length below 20");
+    }
+    let total = usize::from(u16::from_be_bytes([head[2], head[3]]));
+    // A total length of 0 is left by segmentation offload and BIG TCP: what is there counts.
+    let (datagram, cut) = match total {
+        0 => (bytes, missing as usize),
+        _ if total < header => return Packet::Malformed("ipv4 total length below its header"),
+        _ => {
+            let datagram = bytes.get(..total).unwrap_or(bytes);
+            (datagram, total - datagram.len())
+        }
+    };
+    let Some(payload) = datagram.get(header..) else {
+        return Packet::Malformed("ipv4 options cut short");
+    };
+    // More-fragments or an offset; don't-fragment and the reserved bit say nothing.
+    if u16::from_be_bytes([head[6], head[7]]) & 0x3fff != 0 {
+        return Packet::Fragment;
+    }
+    let payload = Payload {
+        source: Endpoint::v4([head[12], head[13], head[14], head[15]], 0),
+        destination: Endpoint::v4([head[16], head[17], head[18], head[19]], 0),
+        bytes: payload,
+        cut,
+    };
+    match head[9] {
+        TCP => tcp(payload),
+        UDP => udp(payload),
+        protocol => v4_rare(protocol, payload),
+    }
+}
+
+#[cold]
+fn v4_rare(protocol: u8, payload: Payload<'_>) -> Packet<'_> {
+    if protocol != AUTHENTICATION {
+        return other(protocol);
+    }
+    let Ok(header) = IpAuthHeaderSlice::from_slice(payload.bytes) else {
+        return Packet::Malformed("authentication header cut short");
+    };
+    let bytes = payload.bytes.get(header.slice().len()..).unwrap_or_default();
+    transport(header.next_header().0, Payload { bytes, ..payload })
+}
+
+/// RFC 8200. `missing` bytes of the frame were not captured.
+#[inline]
+pub(super) fn v6(bytes: &[u8], missing: u32) -> Packet<'_> {
+    let Some((head, rest)) = bytes.split_first_chunk::<40>() else {
+        return Packet::Malformed("ipv6 header cut short");
+    };
+    if head[0] >> 4 != 6 {
+        return Packet::Malformed("ip version is not 6");
+    }
+    let length = usize::from(u16::from_be_bytes([head[4], head[5]]));
+    // A payload length of 0 is a jumbogram (RFC 2675): what is there counts.
+    let (payload, cut) = if length == 0 && head[6] != NO_NEXT_HEADER {
+        (rest, missing as usize)
+    } else {
+        let payload = rest.get(..length).unwrap_or(rest);
+        (payload, length - payload.len())
+    };
+    let (Some(source), Some(destination)) =
+        (head.get(8..24).and_then(|octets| octets.first_chunk()), head.last_chunk())
+    else {
+        return Packet::Malformed("ipv6 header cut short");
+    };
+    let payload = Payload {
+        source: Endpoint::v6(*source, 0),
+        destination: Endpoint::v6(*destination, 0),
+        bytes: payload,
+        cut,
+    };
+    match head[6] {
+        TCP => tcp(payload),
+        UDP => udp(payload),
+        next => v6_extended(next, payload),
+    }
+}
+
+#[cold]
+fn v6_extended(next: u8, payload: Payload<'_>) -> Packet<'_> {
+    let (extensions, next, rest, fault) = Ipv6ExtensionsSlice::from_slice_lax(IpNumber(next), payload.bytes);
+    // Behind a fragment header that is not the first one stands anything: asked before the fault.
+    if extensions.is_fragmenting_payload() {
+        return Packet::Fragment;
+    }
+    if fault.is_some() {
+        return Packet::Malformed("ipv6 extension headers broken or cut short");
+    }
+    transport(next.0, Payload { bytes: rest, ..payload })
+}
+
+fn transport(protocol: u8, payload: Payload<'_>) -> Packet<'_> {
+    match protocol {
+        TCP => tcp(payload),
+        UDP => udp(payload),
+        _ => other(protocol),
+    }
+}
+
+/// RFC 9293 section 3.1.
+#[inline]
+fn tcp(payload: Payload<'_>) -> Packet<'_> {
+    let Some(head) = payload.bytes.first_chunk::<20>() else {
+        return Packet::Malformed("tcp header cut short");
+    };
+    let header = usize::from(head[12] >> 4) * 4;
+    if header < 20 {
+        return Packet::Malformed("tcp data offset below 5");
+    }
+    let (bytes, cut) = match payload.bytes.get(header..) {
+        Some(bytes) => (bytes, payload.cut),
+        // Cut within the options: where the segment stands and how long it is are known all the same.
+        None => match (payload.bytes.len() + payload.cut).checked_sub(header) {
+            Some(cut) => (Default::default(), cut),
+            None => return Packet::Malformed("tcp header longer than its segment"),
+        },
+    };
+    let (key, sender) = flow(payload, [head[0], head[1]], [head[2], head[3]], Transport::Tcp);
+    Packet::Tcp(Segment {
+        key,
+        sender,
+        sequence: u32::from_be_bytes([head[4], head[5], head[6], head[7]]),
+        acknowledgment: u32::from_be_bytes([head[8], head[9], head[10], head[11]]),
+        flags: Flags(head[13]),
+        payload: bytes,
+        cut: u32::try_from(cut).unwrap_or(u32::MAX),
+    })
+}
+
+/// RFC 768.
+#[inline]
+fn udp(payload: Payload<'_>) -> Packet<'_> {
+    let Some((head, rest)) = payload.bytes.split_first_chunk::<8>() else {
+        return Packet::Malformed("udp header cut short");
+    };
+    let length = usize::from(u16::from_be_bytes([head[4], head[5]]));
+    let (bytes, cut) = match length {
+        // A jumbo datagram (RFC 2675) or one left to segmentation offload.
+        0 => (rest, payload.cut),
+        1..8 => return Packet::Malformed("udp length below 8"),
+        _ if length > payload.bytes.len() + payload.cut => {
+            return Packet::Malformed("udp length beyond its ip payload");
+        }
+        _ => {
+            let bytes = rest.get(..length - 8).unwrap_or(rest);
+            (bytes, length - 8 - bytes.len())
+        }
+    };
+    let (key, sender) = flow(payload, [head[0], head[1]], [head[2], head[3]], Transport::Udp);
+    Packet::Udp(Datagram { key, sender, payload: bytes, cut: u32::try_from(cut).unwrap_or(u32::MAX) })
+}
+
+#[inline]
+fn flow(
+    payload: Payload<'_>,
+    source_port: [u8; 2],
+    destination_port: [u8; 2],
+    transport: Transport,
+) -> (FlowKey, crate::model::Side) {
+    let Payload { mut source, mut destination, .. } = payload;
+    source.port = u16::from_be_bytes(source_port);
+    destination.port = u16::from_be_bytes(destination_port);
+    FlowKey::new(source, destination, transport)
+}
+
+/// The names of the IANA protocol numbers met most.
+fn other<'a>(protocol: u8) -> Packet<'a> {
+    Packet::Other(match protocol {
+        1 => "icmp",
+        2 => "igmp",
+        4 => "ipip",
+        33 => "dccp",
+        41 => "ipv6-in-ip",
+        46 => "rsvp",
+        47 => "gre",
+        50 => "esp",
+        58 => "icmpv6",
+        NO_NEXT_HEADER => "ipv6-no-next",
+        88 => "eigrp",
+        89 => "ospf",
+        103 => "pim",
+        112 => "vrrp",
+        115 => "l2tp",
+        132 => "sctp",
+        136 => "udplite",
+        137 => "mpls-in-ip",
+        _ => "ip-other",
+    })
+}

@@ -1,0 +1,114 @@
+//! What is found becomes events: filtered, told once, counted.
+
+use std::collections::BTreeMap;
+
+use crate::engine::{LostInFlow, Released, Report};
+use crate::ledger::Ledger;
+use crate::model::Severity;
+use crate::model::event::{self, Event, Flow as FlowEvent, Lost};
+use crate::model::finding::Finding;
+
+use super::{Flow, Options, Read};
+
+/// Takes what engines release, in order, and passes events on.
+pub(super) struct Teller<'a> {
+    options: &'a Options,
+    on: &'a mut dyn FnMut(&Event) -> Flow,
+    ledger: Ledger,
+    leaks: BTreeMap<Severity, u64>,
+    held_back: BTreeMap<String, u64>,
+    again: u64,
+    /// The worst leak told.
+    pub(super) worst: Option<Severity>,
+    stopped: bool,
+}
+
+impl<'a> Teller<'a> {
+    pub(super) fn new(options: &'a Options, on: &'a mut dyn FnMut(&Event) -> Flow) -> Self {
+        Self {
+            options,
+            on,
+            ledger: Ledger::default(),
+            leaks: BTreeMap::new(),
+            held_back: BTreeMap::new(),
+            again: 0,
+            worst: None,
+            stopped: false,
+        }
+    }
+
+    /// Takes what was released of the capture `source`.
+    pub(super) fn tell(&mut self, released: Released, source: &str) {
+        match released.report {
+            Report::Finding(finding) => self.finding(*finding),
+            Report::Lost(lost) => self.lost(&lost, source),
+        }
+    }
+
+    fn finding(&mut self, mut finding: Finding) {
+        let held_back = if finding.severity < self.options.severity {
+            Some("below-severity")
+        } else if finding.confidence < self.options.confidence {
+            Some("below-confidence")
+        } else {
+            None
+        };
+        if let Some(cause) = held_back {
+            *self.held_back.entry(cause.to_owned()).or_default() += 1;
+            return;
+        }
+        if !self.ledger.is_first(&mut finding) {
+            self.again += 1;
+            if !self.options.every {
+                return;
+            }
+        }
+        *self.leaks.entry(finding.severity).or_default() += 1;
+        self.worst = self.worst.max(Some(finding.severity));
+        self.emit(&Event::Leak(Box::new(event::leak(&finding, self.options.reveal))));
+    }
+
+    fn lost(&mut self, lost: &LostInFlow, source: &str) {
+        self.emit(&Event::Lost(Lost {
+            reason: lost.reason.to_owned(),
+            flow: Some(FlowEvent::from(&lost.flow)),
+            direction: Some(lost.direction),
+            count: lost.count,
+            bytes: lost.bytes,
+            frames: lost.frames,
+            source: source.to_owned(),
+        }));
+    }
+
+    /// The last events: further sightings, and the summary.
+    pub(super) fn finish(&mut self, read: &Read) {
+        if !self.options.every {
+            let again: Vec<_> = self.ledger.again().collect();
+            for again in again {
+                self.emit(&Event::Again(again));
+            }
+        }
+        let mut summary = read.stats.summary();
+        summary.sources = read.sources;
+        summary.leaks = std::mem::take(&mut self.leaks);
+        summary.held_back = std::mem::take(&mut self.held_back);
+        summary.again = self.again;
+        self.emit(&Event::Summary(Box::new(summary)));
+    }
+
+    /// Leaks told so far.
+    pub(super) fn leaks(&self) -> u64 {
+        self.leaks.values().sum()
+    }
+
+    /// Whether nobody listens any more.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    fn emit(&mut self, event: &Event) {
+        if !self.stopped && (self.on)(event) == Flow::Stop {
+            self.stopped = true;
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Capture files and streams: pcap and pcapng, also compressed, read in blocks with constant memory.
+//!
+//! **Architecture Invariant:** no system library, no memory map; a frame is never copied out of its block.
+
+mod pcap;
+mod pcapng;
+mod record;
+mod unpack;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use self::record::{Fault, Record};
+use self::unpack::{ReadError, Unpacked};
+use self::window::Window;
+use super::filter::Filter;
+use super::{Next, Source, SourceError};
+use crate::model::Frame;
+
+/// A capture file or stream. Frames are numbered from 1, those that the filter refuses included.
+pub struct CaptureFile {
+    path: PathBuf,
+    window: Window,
+    format: Format,
+    filter: Option<Filter>,
+    number: u64,
+    done: bool,
+}
+
+enum Format {
+    Pcap(pcap::Header),
+    Pcapng(pcapng::Section),
+}
+
+/// Opens a capture file; `-` is standard input. `filter` is an expression in libpcap's syntax.
+///
+/// # Errors
+/// [`SourceError::Io`] where it cannot be read, [`SourceError::NotACapture`] where it is none (an empty file is none),
+/// [`SourceError::Damaged`] where its header breaks off, [`SourceError::Filter`] where the filter does not compile
+/// for its link type (of a pcapng file this shows at the first frame at the latest) or this build has none.
+pub fn open(path: &Path, filter: Option<&str>) -> Result<CaptureFile, SourceError> {
+    if path.as_os_str() == "-" {
+        return from_reader(path, Box::new(io::stdin()), filter);
+    }
+    let file = File::open(path).map_err(|error| SourceError::Io { path: path.to_owned(), error })?;
+    from_reader(path, Box::new(file), filter)
+}
+
+/// Reads a capture from a stream. Each frame is given as soon as its bytes are there. `path` names it in errors.
+///
+/// # Errors
+/// As [`open`].
+pub fn from_reader(
+    path: &Path,
+    reader: Box<dyn Read + Send>,
+    filter: Option<&str>,
+) -> Result<CaptureFile, SourceError> {
+    let filter = filter.map(Filter::new).transpose()?;
+    let input = Unpacked::new(reader).map_err(|error| SourceError::Io { path: path.to_owned(), error })?;
+    let mut window = Window::new(input);
+    let format = match format(&mut window) {
+        Ok(Some(format)) => format,
+        Ok(None) => return Err(SourceError::NotACapture { path: path.to_owned(), start: start(&window) }),
+        Err(fault) => return Err(error(path, &window, fault)),
+    };
+    let mut file = CaptureFile { path: path.to_owned(), window, format, filter, number: 0, done: false };
+    if let (Some(filter), Format::Pcap(header)) = (&mut file.filter, &file.format) {
+        filter.prepare(header.link)?;
+    }
+    Ok(file)
+}
+
+fn format(window: &mut Window) -> Result<Option<Format>, Fault> {
+    window.fill(4)?;
+    let Some(&magic) = window.have().first_chunk::<4>() else {
+        return Ok(None);
+    };
+    if magic == pcapng::MAGIC {
+        return Ok(Some(Format::Pcapng(pcapng::Section::new())));
+    }
+    let Some(known) = pcap::Header::magic(magic) else {
+        return Ok(None);
+    };
+    Ok(Some(Format::Pcap(pcap::Header::read(window, known)?)))
+}
+
+fn start(window: &Window) -> String {
+    let bytes: Vec<String> = window.have().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    if bytes.is_empty() { "nothing: it is empty".to_owned() } else { bytes.join(" ") }
+}
+
+fn error(path: &Path, window: &Window, fault: Fault) -> SourceError {
+    let path = path.to_owned();
+    match fault {
+        Fault::Read(ReadError::Io(error)) => SourceError::Io { path, error },
+        Fault::Read(ReadError::Corrupt(what)) => {
+            SourceError::Damaged { path, offset: window.read_to(), what }
+        }
+        Fault::Damaged { offset, what } => SourceError::Damaged { path, offset, what },
+    }
+}
+
+impl CaptureFile {
+    /// The next record that the filter accepts.
+    #[inline]
+    fn accepted(&mut self) -> Result<Option<Record>, SourceError> {
+        loop {
+            let record = match &mut self.format {
+                Format::Pcap(header) => header.next(&mut self.window),
+                Format::Pcapng(section) => section.next(&mut self.window),
+            };
+            let record = match record {
+                Ok(Some(record)) => record,
+                Ok(None) => return Ok(None),
+                Err(fault) => return Err(error(&self.path, &self.window, fault)),
+            };
+            self.number += 1;
+            match &mut self.filter {
+                None => return Ok(Some(record)),
+                Some(filter) => {
+                    if filter.accepts(record.link, self.window.taken(record.bytes.clone()))? {
+                        return Ok(Some(record));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Source for CaptureFile {
+    #[inline]
+    fn next(&mut self) -> Result<Next<'_>, SourceError> {
+        if self.done {
+            return Ok(Next::End);
+        }
+        match self.accepted() {
+            Ok(Some(record)) => Ok(Next::Frame(Frame {
+                number: self.number,
+                time: record.time,
+                link: record.link,
+                bytes: self.window.taken(record.bytes),
+                original_len: record.original_len,
+            })),
+            Ok(None) => {
+                self.done = true;
+                Ok(Next::End)
+            }
+            Err(error) => {
+                self.done = true;
+                Err(error)
+            }
+        }
+    }
+
+    fn position(&self) -> u64 {
+        self.window.position()
+    }
+}

@@ -1,0 +1,134 @@
+//! The part of a capture that is in memory: blocks small enough to stay in cache, records borrowed from them.
+
+use std::ops::Range;
+
+use super::unpack::{ReadError, Unpacked};
+
+/// Bytes read at once.
+const BLOCK: usize = 256 * 1024;
+
+/// A window that moves over the input, forward only.
+pub(super) struct Window {
+    input: Unpacked,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Offset of the window's start in the (uncompressed) input.
+    offset: u64,
+    ended: bool,
+}
+
+impl Window {
+    pub(super) fn new(input: Unpacked) -> Self {
+        Self { input, buffer: vec![0; BLOCK], start: 0, end: 0, offset: 0, ended: false }
+    }
+
+    /// What is in memory and not yet taken.
+    #[inline]
+    pub(super) fn have(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Where [`Self::have`] begins in the (uncompressed) input.
+    #[inline]
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Where the input breaks off, as far as it was read.
+    pub(super) fn read_to(&self) -> u64 {
+        self.offset + (self.end - self.start) as u64
+    }
+
+    /// Bytes of the input read so far.
+    pub(super) fn position(&self) -> u64 {
+        self.input.position()
+    }
+
+    /// Reads until [`Self::have`] holds `need` bytes or the input ends, and no further; gives how many it holds.
+    #[inline]
+    pub(super) fn fill(&mut self, need: usize) -> Result<usize, ReadError> {
+        if self.end - self.start >= need { Ok(self.end - self.start) } else { self.read(need) }
+    }
+
+    #[cold]
+    fn read(&mut self, need: usize) -> Result<usize, ReadError> {
+        while self.end - self.start < need && !self.ended {
+            if self.start > 0 {
+                self.buffer.copy_within(self.start..self.end, 0);
+                self.end -= self.start;
+                self.start = 0;
+            }
+            // Grows by what has come, not by what a length announces.
+            if self.end == self.buffer.len() {
+                self.buffer.resize(self.buffer.len() * 2, 0);
+            }
+            let free = self.buffer.get_mut(self.end..).unwrap_or_default();
+            let count = self.input.read(free)?;
+            self.end += count;
+            self.ended = count == 0;
+        }
+        Ok(self.end - self.start)
+    }
+
+    /// Takes `count` bytes, which [`Self::fill`] has brought; they stay readable by their range until the next fill.
+    #[inline]
+    pub(super) fn take(&mut self, count: usize) -> Range<usize> {
+        let from = self.start;
+        self.start = (from + count).min(self.end);
+        self.offset += (self.start - from) as u64;
+        from..self.start
+    }
+
+    /// Bytes taken before.
+    #[inline]
+    pub(super) fn taken(&self, range: Range<usize>) -> &[u8] {
+        self.buffer.get(range).unwrap_or_default()
+    }
+
+    /// Passes over `count` bytes without keeping them; gives how many there were.
+    pub(super) fn skip(&mut self, count: u64) -> Result<u64, ReadError> {
+        let mut left = count;
+        while left > 0 {
+            let have = self.fill(1)?;
+            if have == 0 {
+                break;
+            }
+            let step = usize::try_from(left).map_or(have, |left| left.min(have));
+            self.take(step);
+            left -= step as u64;
+        }
+        Ok(count - left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Read};
+
+    use super::*;
+
+    #[test]
+    fn a_length_that_is_announced_is_not_allocated() {
+        let input = Unpacked::new(Box::new(Cursor::new(vec![7; 100]))).unwrap();
+        let mut window = Window::new(input);
+        assert_eq!(window.fill(16 << 20).unwrap(), 100);
+        assert_eq!(window.buffer.len(), BLOCK);
+    }
+
+    #[test]
+    fn the_window_stays_small_however_long_the_input_is() {
+        let input = Unpacked::new(Box::new(std::io::repeat(7).take(64 << 20))).unwrap();
+        let mut window = Window::new(input);
+        let mut taken = 0_u64;
+        while window.fill(1_514).unwrap() >= 1_514 {
+            let range = window.take(1_514);
+            assert_eq!(window.taken(range).len(), 1_514);
+            taken += 1_514;
+        }
+        assert_eq!(window.offset(), taken);
+        assert_eq!(window.skip(1 << 40).unwrap(), (64 << 20) - taken);
+        assert_eq!((window.read_to(), window.position()), (64 << 20, 64 << 20));
+        assert_eq!(window.buffer.len(), BLOCK);
+    }
+}

@@ -1,0 +1,275 @@
+//! Cases as data: `tests/cases/*.toml`. Each says what two ends sent and which leaks are found, and nothing else is.
+//!
+//! ```toml
+//! [[case]]
+//! name = "query-value-before-an-ampersand"     # what it shows
+//! why = "the value ends at the ampersand"
+//! port = 80                # of the server (default 80)
+//! handshake = false        # picked up in mid-stream (default true)
+//! close = false            # the capture ends before the connection does (default true)
+//! mss = 100                # payload bytes a segment at most (default 1448)
+//! drop = [5]               # frames that were never captured, by their number
+//! lost = ["gap"]           # the reasons of the `lost` events; none otherwise
+//! again = 2                # further sightings in all (default: not compared)
+//!
+//! [[case.step]]
+//! from = "client"          # or "server"
+//! send = "POST /x HTTP/1.1\r\nContent-Length: {length}\r\n\r\n"    # {length}: of the body as sent
+//! body = "…"               # sent behind it
+//! body_hex = "ff00"        # instead of body
+//! body_repeat = ["x", 100] # instead of body: so many times
+//! charset = "utf-16le"     # of the body (default UTF-8): utf-16le, utf-16be, latin-1
+//! encode = ["gzip"]        # content codings, in this order: gzip, deflate, raw-deflate, br, zstd
+//! chunks = 7               # in chunks of so many bytes (the `Transfer-Encoding` header is yours to send)
+//! pause_ms = 600           # silence before it
+//!
+//! [[case.leak]]            # see support::Expected; what is left out is not compared, but name and value always are
+//! rule = "stripe-secret-key"
+//! surface = "request.query"
+//! name = "api_key"
+//! value = "sk_live_…"
+//! exposures = ["query-string", "cleartext"]
+//! ```
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use leaktap::model::event::Event;
+use leaktap::source::memory::Kept;
+use leaktap::source::memory::connection::Connection;
+use serde::Deserialize;
+
+use crate::support::{Expected, leaks, options, plain, scan_frames};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    case: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) why: String,
+    #[serde(default = "eighty")]
+    port: u16,
+    #[serde(default = "yes")]
+    handshake: bool,
+    #[serde(default = "yes")]
+    close: bool,
+    #[serde(default)]
+    mss: Option<usize>,
+    #[serde(default)]
+    drop: Vec<usize>,
+    #[serde(default)]
+    lost: Vec<String>,
+    #[serde(default)]
+    again: Option<u64>,
+    step: Vec<Step>,
+    #[serde(default)]
+    leak: Vec<Expected>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    from: String,
+    #[serde(default)]
+    send: String,
+    #[serde(default)]
+    body: Option<String>,
+    #[serde(default)]
+    body_hex: Option<String>,
+    #[serde(default)]
+    body_repeat: Option<(String, usize)>,
+    #[serde(default)]
+    charset: Option<String>,
+    #[serde(default)]
+    encode: Vec<String>,
+    #[serde(default)]
+    chunks: Option<usize>,
+    #[serde(default)]
+    pause_ms: u64,
+}
+
+fn eighty() -> u16 {
+    80
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Step {
+    fn bytes(&self) -> Vec<u8> {
+        let mut body = match (&self.body, &self.body_hex, &self.body_repeat) {
+            (Some(body), ..) => match self.charset.as_deref() {
+                None => body.clone().into_bytes(),
+                Some("utf-16le") => body.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+                Some("utf-16be") => body.encode_utf16().flat_map(u16::to_be_bytes).collect(),
+                Some("latin-1") => body.chars().map(|letter| u8::try_from(u32::from(letter)).unwrap()).collect(),
+                Some(other) => panic!("charset {other}"),
+            },
+            (_, Some(hex), _) => {
+                let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
+                digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+            }
+            (.., Some((text, times))) => text.repeat(*times).into_bytes(),
+            _ => Vec::new(),
+        };
+        for coding in &self.encode {
+            body = encoded(coding, &body);
+        }
+        let length = body.len();
+        if let Some(size) = self.chunks {
+            let mut out = Vec::new();
+            for chunk in body.chunks(size) {
+                out.extend(format!("{:x}\r\n", chunk.len()).bytes());
+                out.extend(chunk);
+                out.extend(b"\r\n");
+            }
+            out.extend(b"0\r\n\r\n");
+            body = out;
+        }
+        let mut out = self.send.replace("{length}", &length.to_string()).into_bytes();
+        out.extend(body);
+        out
+    }
+}
+
+fn encoded(coding: &str, body: &[u8]) -> Vec<u8> {
+    use flate2::Compression;
+    use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+    match coding {
+        "gzip" => {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(body).unwrap();
+            encoder.finish().unwrap()
+        }
+        "deflate" => {
+            let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(body).unwrap();
+            encoder.finish().unwrap()
+        }
+        "raw-deflate" => {
+            let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(body).unwrap();
+            encoder.finish().unwrap()
+        }
+        "br" => {
+            let mut out = Vec::new();
+            brotli::BrotliCompress(&mut &*body, &mut out, &brotli::enc::BrotliEncoderParams::default()).unwrap();
+            out
+        }
+        "zstd" => zstd::encode_all(body, 3).unwrap(),
+        other => panic!("coding {other}"),
+    }
+}
+
+impl Case {
+    pub(crate) fn frames(&self) -> Vec<Kept> {
+        let mut connection = Connection::example(self.port);
+        if let Some(mss) = self.mss {
+            connection = connection.mss(mss);
+        }
+        if self.handshake {
+            connection = connection.handshake();
+        }
+        for step in &self.step {
+            connection = connection.pause(Duration::from_millis(step.pause_ms));
+            connection = match step.from.as_str() {
+                "client" => connection.to_server(&step.bytes()),
+                "server" => connection.to_client(&step.bytes()),
+                other => panic!("{}: from {other}", self.name),
+            };
+        }
+        if self.close {
+            connection = connection.finish();
+        }
+        let frames = connection.frames().into_iter().enumerate();
+        frames.filter(|(index, _)| !self.drop.contains(&(index + 1))).map(|(_, frame)| frame).collect()
+    }
+}
+
+pub(crate) fn all() -> Vec<Case> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let mut cases = Vec::new();
+    for path in files.iter().filter(|path| path.extension().is_some_and(|end| end == "toml")) {
+        let file: File = toml::from_str(&fs::read_to_string(path).unwrap()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        cases.extend(file.case);
+    }
+    cases
+}
+
+/// What is wrong with a case; nothing where all is found and nothing else.
+fn faults(case: &Case) -> Option<String> {
+    let frames = case.frames();
+    let (events, said, _) = scan_frames(&frames, &options(1));
+    let mut missing: Vec<&Expected> = case.leak.iter().collect();
+    let mut surplus = Vec::new();
+    for leak in leaks(&events) {
+        match missing.iter().position(|expected| Expected::of(leak, expected) == **expected) {
+            Some(at) => {
+                missing.remove(at);
+            }
+            None => surplus.push(leak),
+        }
+    }
+    let mut reasons: Vec<String> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Lost(lost) => Some(lost.reason.clone()),
+            _ => None,
+        })
+        .collect();
+    reasons.sort();
+    let mut lost = case.lost.clone();
+    lost.sort();
+    let again = events.iter().map(|event| if let Event::Again(again) = event { again.times } else { 0 }).sum::<u64>();
+    let mut told = String::new();
+    for expected in missing {
+        told += &format!("  not found: {expected:?}\n");
+    }
+    for leak in surplus {
+        let all = Expected {
+            severity: Some(leak.severity.as_str().to_owned()),
+            status: leak.http.as_ref().and_then(|http| http.status),
+            frames: Some(leak.frames),
+            evidence: Some(leak.evidence.clone()),
+            ..plain(leak)
+        };
+        told += &format!("  surplus:   {all:?}\n");
+    }
+    if reasons != lost {
+        told += &format!("  lost {reasons:?}, expected {lost:?}\n");
+    }
+    if case.again.is_some_and(|expected| expected != again) {
+        told += &format!("  again {again}, expected {:?}\n", case.again);
+    }
+    for problem in said.problems {
+        told += &format!("  problem: {problem}\n");
+    }
+    (!told.is_empty()).then(|| format!("{} ({})\n{told}", case.name, case.why))
+}
+
+#[test]
+fn every_case_tells_its_leaks_and_nothing_else() {
+    let cases = all();
+    let faults: Vec<String> = cases.iter().filter_map(faults).collect();
+    assert!(faults.is_empty(), "{} of {} cases:\n{}", faults.len(), cases.len(), faults.join("\n"));
+}
+
+#[test]
+fn cases_have_names_of_their_own() {
+    let mut names: Vec<String> = all().into_iter().map(|case| case.name).collect();
+    names.sort();
+    let before = names.len();
+    names.dedup();
+    assert_eq!(before, names.len());
+    assert!(before >= 100, "{before} cases");
+}
