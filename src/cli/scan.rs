@@ -14,8 +14,9 @@ use super::{Exit, World, on_terminal, rules, signals};
 use crate::config::key::{self, KeySource};
 use crate::model::Severity;
 use crate::model::event::Event;
-use crate::pipeline::{self, Flow, Input, Options, Outcome, Watch};
+use crate::pipeline::{self, Flow, Options, Outcome, Watch};
 use crate::sink::{Fan, Place, Spec, clean};
+use crate::source::{self, Input};
 
 /// Runs the command.
 pub(super) fn run(arguments: &[PathBuf], world: &World<'_>) -> anyhow::Result<Exit> {
@@ -42,7 +43,7 @@ pub(super) fn run(arguments: &[PathBuf], world: &World<'_>) -> anyhow::Result<Ex
         tracing::error!("{problem}");
     }
 
-    let total = inputs.iter().map(|input| input.bytes).sum::<Option<u64>>();
+    let total = inputs.iter().map(|input| input.size).sum::<Option<u64>>();
     let mut watching =
         Watching { progress: Progress::new(world.bar.clone(), config.progress, world.quiet(), total) };
     let outcome = pipeline::scan(&inputs, rules, &options, &mut |event| telling.event(event), &mut watching);
@@ -101,10 +102,10 @@ fn fingerprint_key(world: &World<'_>) -> anyhow::Result<crate::model::secret::Fi
 fn expand(arguments: &[PathBuf]) -> (Vec<Input>, Vec<String>) {
     let mut inputs = Vec::new();
     let mut problems = Vec::new();
-    for found in pipeline::inputs(arguments) {
+    for found in source::inputs(arguments) {
         match found {
             Ok(input) => inputs.push(input),
-            Err(problem) => problems.push(problem),
+            Err(problem) => problems.push(problem.to_string()),
         }
     }
     (inputs, problems)
@@ -125,7 +126,7 @@ impl Telling {
             if let Place::File(path) = &spec.place
                 && let Some(input) = inputs.iter().find(|input| same_file(path, &input.path))
             {
-                bail!("the sink {spec} would overwrite the input {}", clean(&input.display));
+                bail!("the sink {spec} would overwrite the input {}", clean(&input.display()));
             }
         }
         let mut fan = Fan::default();
@@ -172,6 +173,10 @@ struct Watching {
 impl Watch for Watching {
     fn problem(&mut self, problem: &str) {
         tracing::error!("{problem}");
+    }
+
+    fn note(&mut self, note: &str) {
+        tracing::warn!("{note}");
     }
 
     fn skipped(&mut self, path: &str) {

@@ -14,6 +14,7 @@ use crate::model::redact;
 use crate::model::{Confidence, Field, Severity, Surface};
 use crate::pipeline::{self, Flow, Options, Watch};
 use crate::rule::{Context, Match, Rule, RuleSet, Suppressed};
+use crate::source;
 use crate::sink::{Fan, Place, Spec, Style, clean, paint, severity_style};
 
 /// Bytes of a text that are looked at.
@@ -44,7 +45,7 @@ pub(super) fn run(path: &Path, world: &World<'_>, out: &mut dyn Write) -> anyhow
         if path.as_os_str() == "-" {
             bail!("a capture on standard input cannot be tested; give it as a file");
         }
-        return capture(path, rules, world, out);
+        return capture(path, rules, world);
     }
     input.take(TEXT - 4).read_to_end(&mut text).with_context(reading)?;
     if text.len() as u64 == TEXT {
@@ -188,7 +189,7 @@ fn try_field(rules: &RuleSet, sample: &Sample<'_>) -> (Vec<Match>, Vec<Suppresse
 }
 
 /// Scans a capture with nothing held back, as a table.
-fn capture(path: &Path, rules: RuleSet, world: &World<'_>, out: &mut dyn Write) -> anyhow::Result<Exit> {
+fn capture(path: &Path, rules: RuleSet, world: &World<'_>) -> anyhow::Result<Exit> {
     let options = Options {
         jobs: 1,
         filter: None,
@@ -202,14 +203,13 @@ fn capture(path: &Path, rules: RuleSet, world: &World<'_>, out: &mut dyn Write) 
     let table = Spec { format: crate::sink::format("table")?, place: Place::Standard };
     let mut fan = Fan::default();
     fan.add(table.to_string(), table.open(world.style(), false)?);
-    let inputs: Vec<_> = pipeline::inputs(&[path.to_path_buf()]).into_iter().filter_map(Result::ok).collect();
+    let inputs: Vec<_> = source::inputs(&[path.to_path_buf()]).into_iter().filter_map(Result::ok).collect();
     let mut failed = false;
     let mut fail = |failure: crate::sink::Failure| {
         failed = true;
         tracing::error!("cannot write to standard output: {}", failure.error);
     };
-    let mut listener = Listener::default();
-    let outcome = pipeline::scan(
+        let outcome = pipeline::scan(
         &inputs,
         Arc::new(rules),
         &options,
@@ -217,38 +217,26 @@ fn capture(path: &Path, rules: RuleSet, world: &World<'_>, out: &mut dyn Write) 
             fan.event(event, &mut fail);
             if fan.is_empty() { Flow::Stop } else { Flow::Go }
         },
-        &mut listener,
+        &mut Listener,
     );
     fan.finish(&mut fail);
-    for line in &listener.suppressed {
-        writeln!(out, "{line}")?;
-    }
     Ok(if outcome.problems > 0 || failed { Exit::Failed } else { Exit::Ran })
 }
 
-/// Lines of what was suppressed; so many are kept.
-const SUPPRESSED: usize = 1000;
-
-#[derive(Default)]
-struct Listener {
-    suppressed: Vec<String>,
-}
+struct Listener;
 
 impl Watch for Listener {
     fn problem(&mut self, problem: &str) {
         tracing::error!("{problem}");
     }
 
+    fn note(&mut self, note: &str) {
+        tracing::warn!("{note}");
+    }
+
     fn skipped(&mut self, _: &str) {}
 
     fn progress(&mut self, _: u64, _: u64) {}
-
-    fn suppressed(&mut self, rule: &str, place: &str, redacted: &str, reason: &str) {
-        if self.suppressed.len() < SUPPRESSED {
-            let line = format!("{rule} suppressed in {place}: {redacted}: {reason}");
-            self.suppressed.push(clean(&line).into_owned());
-        }
-    }
 }
 
 #[cfg(test)]
