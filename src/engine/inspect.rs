@@ -225,13 +225,11 @@ impl Inspector {
         });
     }
 
-    /// Whether anything was seen since the last [`Self::findings`].
-    pub(super) fn has_sightings(&self) -> bool {
-        !self.sightings.is_empty()
-    }
-
     /// The findings of one message part, in the order of their places; and the secrets to follow.
     pub(super) fn findings(&mut self, scene: &Scene<'_>, follow: &mut Vec<Followed>) -> Vec<Finding> {
+        if self.sightings.is_empty() {
+            return Vec::new();
+        }
         let mut sightings = std::mem::take(&mut self.sightings);
         self.keep_most_specific(&mut sightings);
         let redacted: Vec<String> = sightings

@@ -113,13 +113,9 @@ impl<'a> Tap<'a> {
         };
         let inspector = &mut self.workshop.inspector;
         fields(&mut |field| inspector.field(&field, &scene, &frames));
-        let nothing = !inspector.has_sightings();
-        self.workshop.explain();
-        if nothing {
-            return;
-        }
         let mut follow = Vec::new();
-        let findings = self.workshop.inspector.findings(&scene, &mut follow);
+        let findings = inspector.findings(&scene, &mut follow);
+        self.workshop.explain();
         self.follow(follow);
         self.workshop.tell(self.conversation, exchange, findings, self.now);
     }

@@ -14,8 +14,8 @@ use crate::model::redact;
 use crate::model::{Confidence, Field, Severity, Surface};
 use crate::pipeline::{self, Flow, Options, Watch};
 use crate::rule::{Context, Match, Rule, RuleSet, Suppressed};
-use crate::source;
 use crate::sink::{Fan, Place, Spec, Style, clean, paint, severity_style};
+use crate::source;
 
 /// Bytes of a text that are looked at.
 const TEXT: u64 = 16 << 20;
@@ -197,6 +197,7 @@ fn capture(path: &Path, rules: RuleSet, world: &World<'_>) -> anyhow::Result<Exi
         confidence: Confidence::Low,
         reveal: world.config.reveal,
         every: false,
+        explain: true,
         key: crate::config::key::fingerprint_key(world.environment)?.0,
         stop: super::super::signals::stop().context("cannot handle signals")?,
     };
@@ -209,7 +210,7 @@ fn capture(path: &Path, rules: RuleSet, world: &World<'_>) -> anyhow::Result<Exi
         failed = true;
         tracing::error!("cannot write to standard output: {}", failure.error);
     };
-        let outcome = pipeline::scan(
+    let outcome = pipeline::scan(
         &inputs,
         Arc::new(rules),
         &options,
