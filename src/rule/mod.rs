@@ -1,1 +1,150 @@
 //! Rules are data; this room reads them and says what matches.
+
+mod allow;
+mod check;
+mod definition;
+mod example;
+mod file;
+mod gitleaks;
+mod index;
+mod load;
+mod matcher;
+mod pattern;
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use crate::model::{Confidence, Field, Severity};
+
+pub use definition::{Examples, Kind, Rule, SurfaceSet};
+pub use file::{Fault, RuleError};
+
+use index::Index;
+
+/// The rules in force. Shared between workers.
+pub struct RuleSet {
+    rules: Vec<Rule>,
+    index: Index,
+}
+
+/// A rule, by its place in the set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleId(pub u32);
+
+/// What is known of the message a field belongs to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Context<'a> {
+    /// Status of the answer the field belongs to.
+    pub status: Option<u16>,
+    /// Media type of the body the field stands in, lower case; empty outside bodies.
+    pub essence: &'a str,
+    /// Path of the capture; empty if there is none.
+    pub path: &'a str,
+}
+
+/// What a rule found in a field.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Match {
+    /// The rule.
+    pub rule: RuleId,
+    /// What it is.
+    pub kind: Kind,
+    /// The secret, in the field's value; empty for kinds without one.
+    pub secret: Range<usize>,
+    /// Everything that matched, in the field's value.
+    pub whole: Range<usize>,
+    /// How bad.
+    pub severity: Severity,
+    /// How sure, after the checks.
+    pub confidence: Confidence,
+    /// What moved the confidence.
+    pub reasons: Vec<Cow<'static, str>>,
+    /// What a trace or page tells: `KeyError: 'MONGO_URI' at app.py:12 in index`. **Not redacted.**
+    pub detail: Option<String>,
+}
+
+/// What a rule would have found, and why it did not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suppressed {
+    /// The rule.
+    pub rule: RuleId,
+    /// Where, in the field's value.
+    pub secret: Range<usize>,
+    /// Why: `entropy 1.2`, `on the allowlist`, `stripe-secret-key is more specific` …
+    pub reason: Cow<'static, str>,
+}
+
+impl RuleSet {
+    /// Reads rule files, the embedded ones first. A later file overrides rules of an earlier one by their id. Of a
+    /// folder every `*.toml` is read, sorted by path.
+    ///
+    /// # Errors
+    /// Every fault of every file, with file and line; nothing is loaded then.
+    pub fn load(builtin: bool, paths: &[PathBuf]) -> Result<Self, RuleError> {
+        load::load(builtin, paths)
+    }
+
+    /// What is wrong with rule files: faults, or examples that their rule does not hold to.
+    #[must_use]
+    pub fn check(builtin: bool, paths: &[PathBuf]) -> Vec<Fault> {
+        match Self::load(builtin, paths) {
+            Ok(set) => set.check_examples(),
+            Err(error) => error.faults,
+        }
+    }
+
+    /// Every rule; a [`RuleId`] counts in it.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// A rule.
+    #[must_use]
+    pub fn rule(&self, id: RuleId) -> Option<&Rule> {
+        self.rules.get(id.0 as usize)
+    }
+
+    /// A rule by its identifier.
+    #[must_use]
+    pub fn named(&self, id: &str) -> Option<RuleId> {
+        let at = self.rules.iter().position(|rule| rule.text.id == id)?;
+        u32::try_from(at).ok().map(RuleId)
+    }
+
+    /// A rule with the check `signal`, by its identifier.
+    #[must_use]
+    pub fn signal(&self, rule: &str) -> Option<RuleId> {
+        self.named(rule).filter(|&id| self.rule(id).is_some_and(|rule| rule.signal))
+    }
+
+    /// Whether a rule has no keyword at all, so that [`RuleSet::scan`] cannot lead to what it finds: fields of
+    /// every place have to be shown then. No embedded rule is such.
+    #[must_use]
+    pub fn exhaustive(&self) -> bool {
+        self.index.is_exhaustive()
+    }
+
+    /// The keyword pre-pass: appends the places of keywords, sorted by start, those that overlap by their end as
+    /// one. ASCII case is ignored.
+    pub fn scan(&self, bytes: &[u8], hits: &mut Vec<Range<usize>>) {
+        self.index.scan(bytes, hits);
+    }
+
+    /// What matches in one field, by its place: at most one match for each stretch of the value. The higher
+    /// specificity wins, then the higher confidence, then the longer, then the earlier rule. Traces and pages compete
+    /// with each other only.
+    pub fn field(
+        &self,
+        field: &Field<'_>,
+        context: &Context<'_>,
+        out: &mut Vec<Match>,
+        suppressed: Option<&mut Vec<Suppressed>>,
+    ) {
+        matcher::field(self, field, context, out, suppressed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,297 @@
+//! Which rules a field is worth trying: one automaton over all keywords, and the rules that need none.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use aho_corasick::automaton::Automaton;
+use aho_corasick::dfa::DFA;
+use aho_corasick::{Anchored, MatchKind, StartKind};
+
+use crate::model::Field;
+
+use super::check::Does;
+use super::definition::Rule;
+use super::pattern::Plan;
+
+/// Shortest keyword that is derived from a pattern.
+const SHORTEST_DERIVED: usize = 3;
+
+/// See the module.
+pub(super) struct Index {
+    /// `None` without any keyword.
+    automaton: Option<DFA>,
+    /// By keyword.
+    entries: Vec<Vec<Entry>>,
+    /// Rules without keywords whose `names` decides.
+    named: Vec<u32>,
+    /// Rules without keywords that a gate lets in.
+    gated: Vec<u32>,
+    /// Rules that nothing leads to.
+    always: Vec<u32>,
+}
+
+/// What a keyword leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    rule: u32,
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// A match begins so many bytes before the keyword.
+    Start(usize),
+    /// A match begins at most so many bytes before it.
+    Near(usize),
+    /// The whole value has to be looked at.
+    Value,
+    /// The regex begins with another keyword: this one counts in names alone.
+    NameOnly,
+}
+
+/// A rule worth trying, and where. Ordered by rule, then by way and place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Hit {
+    pub(super) rule: u32,
+    pub(super) way: Way,
+}
+
+/// How a rule is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Way {
+    /// The regex, begun here.
+    Start(usize),
+    /// The regex, searched from here on; the keyword stands at the second place.
+    Near(usize, usize),
+    /// The whole value.
+    Value,
+    /// Name and value written as `name = "value"`, the regex begun here in the name.
+    NameStart(usize),
+    /// The same, searched.
+    Name,
+}
+
+/// How far before a keyword a match may begin where nobody knows better.
+const BEFORE: usize = 256;
+
+impl Index {
+    /// Of these rules. Their patterns are told where they begin, and keywords are derived where none are given.
+    ///
+    /// # Errors
+    /// The keywords are too many.
+    pub(super) fn new(rules: &mut [Rule]) -> Result<Self, String> {
+        let mut index = Self {
+            automaton: None,
+            entries: Vec::new(),
+            named: Vec::new(),
+            gated: Vec::new(),
+            always: Vec::new(),
+        };
+        let mut keywords: Vec<String> = Vec::new();
+        let mut numbers: HashMap<String, usize> = HashMap::new();
+        for (number, rule) in rules.iter_mut().enumerate().filter(|(_, rule)| !rule.inert) {
+            let number = u32::try_from(number).map_err(|_| "too many rules".to_owned())?;
+            if rule.keywords.is_empty() {
+                rule.keywords = derived(rule);
+            }
+            if rule.keywords.is_empty() {
+                let list = if rule.is_gated() {
+                    &mut index.gated
+                } else if rule.names.is_some() {
+                    &mut index.named
+                } else {
+                    &mut index.always
+                };
+                list.push(number);
+                continue;
+            }
+            for (keyword, place) in places(rule) {
+                let at = *numbers.entry(keyword.clone()).or_insert_with(|| {
+                    keywords.push(keyword);
+                    index.entries.push(Vec::new());
+                    keywords.len() - 1
+                });
+                if let Some(entries) = index.entries.get_mut(at) {
+                    entries.push(Entry { rule: number, place });
+                }
+            }
+        }
+        if !keywords.is_empty() {
+            let dfa = DFA::builder()
+                .ascii_case_insensitive(true)
+                .match_kind(MatchKind::Standard)
+                .start_kind(StartKind::Unanchored)
+                .prefilter(false)
+                .build(&keywords)
+                .map_err(|error| format!("too many keywords: {error}"))?;
+            index.automaton = Some(dfa);
+        }
+        Ok(index)
+    }
+
+    pub(super) fn is_exhaustive(&self) -> bool {
+        !self.always.is_empty()
+    }
+
+    /// See [`super::RuleSet::scan`].
+    pub(super) fn scan(&self, bytes: &[u8], hits: &mut Vec<Range<usize>>) {
+        let first = hits.len();
+        self.walk(bytes, |dfa, state, end| {
+            // The first pattern of a state is its longest.
+            let length = dfa.pattern_len(dfa.match_pattern(state, 0));
+            let mut hit = end.saturating_sub(length)..end;
+            while hits.len() > first
+                && let Some(last) = hits.last()
+                && last.start >= hit.start
+            {
+                hits.pop();
+            }
+            if hits.len() > first
+                && let Some(last) = hits.last_mut()
+                && last.end > hit.start
+            {
+                hit.start = last.start;
+                last.end = hit.end;
+                return;
+            }
+            hits.push(hit);
+        });
+    }
+
+    /// Rules worth trying on a field, sorted, without repeats. `name` is the one that rules see.
+    pub(super) fn hits(&self, field: &Field<'_>, name: Option<&str>, rules: &[Rule], hits: &mut Vec<Hit>) {
+        self.walk(&field.value, |dfa, state, end| {
+            for entry in self.entries_of(dfa, state) {
+                let (entry, length) = entry;
+                let start = end.saturating_sub(length);
+                let way = match entry.place {
+                    Place::Start(offset) => match start.checked_sub(offset) {
+                        Some(at) => Way::Start(at),
+                        None => continue,
+                    },
+                    Place::Near(before) => Way::Near(start.saturating_sub(before), start),
+                    Place::Value => Way::Value,
+                    Place::NameOnly => continue,
+                };
+                hits.push(Hit { rule: entry.rule, way });
+            }
+        });
+        if let Some(name) = name {
+            self.walk(name.as_bytes(), |dfa, state, end| {
+                for (entry, length) in self.entries_of(dfa, state) {
+                    let named = rules.get(entry.rule as usize).is_some_and(|rule| rule.names.is_some());
+                    let start = end.saturating_sub(length);
+                    let mut hit = |way| hits.push(Hit { rule: entry.rule, way });
+                    match entry.place {
+                        Place::Value => hit(Way::Value),
+                        Place::Near(_) if named => hit(Way::Value),
+                        Place::Near(_) => {
+                            hit(Way::Value);
+                            hit(Way::Name);
+                        }
+                        Place::Start(_) | Place::NameOnly if named => {}
+                        Place::Start(offset) => {
+                            if let Some(at) = start.checked_sub(offset) {
+                                hit(Way::NameStart(at));
+                            }
+                        }
+                        Place::NameOnly => {}
+                    }
+                }
+            });
+            hits.extend(self.named.iter().map(|&rule| Hit { rule, way: Way::Value }));
+        }
+        let gate_open = |rule: &&u32| rules.get(**rule as usize).is_some_and(|rule| is_let_in(rule, field));
+        hits.extend(self.gated.iter().filter(gate_open).map(|&rule| Hit { rule, way: Way::Value }));
+        hits.extend(self.always.iter().map(|&rule| Hit { rule, way: Way::Value }));
+        if hits.len() > 1 {
+            hits.sort_unstable();
+            hits.dedup();
+        }
+    }
+
+    fn entries_of<'a>(
+        &'a self,
+        dfa: &'a DFA,
+        state: aho_corasick::automaton::StateID,
+    ) -> impl Iterator<Item = (&'a Entry, usize)> {
+        (0..dfa.match_len(state)).flat_map(move |nth| {
+            let pattern = dfa.match_pattern(state, nth);
+            let length = dfa.pattern_len(pattern);
+            self.entries.get(pattern.as_usize()).into_iter().flatten().map(move |entry| (entry, length))
+        })
+    }
+
+    /// Every state in which a keyword ends, and the place behind it. The hot loop: one look-up a byte.
+    fn walk(&self, bytes: &[u8], mut hit: impl FnMut(&DFA, aho_corasick::automaton::StateID, usize)) {
+        let Some(dfa) = &self.automaton else { return };
+        let Ok(mut state) = dfa.start_state(Anchored::No) else { return };
+        for (at, &byte) in bytes.iter().enumerate() {
+            state = dfa.next_state(Anchored::No, state, byte);
+            if dfa.is_special(state) && dfa.is_match(state) {
+                hit(dfa, state, at + 1);
+            }
+        }
+    }
+}
+
+/// Whether one of the rule's gates of each name lets the field in.
+pub(super) fn is_let_in(rule: &Rule, field: &Field<'_>) -> bool {
+    let mut has_gate = false;
+    for check in &rule.checks {
+        if let Does::Gate(gate) = check.does {
+            has_gate = true;
+            if gate(&field.origin, check.word()) {
+                return true;
+            }
+        }
+    }
+    !has_gate
+}
+
+/// Keywords of a rule that gives none: those of its structure, of its names, of its regex.
+fn derived(rule: &Rule) -> Vec<String> {
+    if rule.is_gated() {
+        return Vec::new();
+    }
+    let structure: Vec<String> = rule
+        .checks
+        .iter()
+        .filter_map(|check| match check.does {
+            Does::Structure { words, .. } => Some(words.iter().map(|&word| word.to_owned())),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    if !structure.is_empty() {
+        return structure;
+    }
+    let words = |pattern: &super::pattern::Pattern| pattern.words(SHORTEST_DERIVED);
+    rule.regex.as_ref().and_then(words).or_else(|| rule.names.as_ref().and_then(words)).unwrap_or_default()
+}
+
+/// For each keyword where it leads.
+fn places(rule: &mut Rule) -> Vec<(String, Place)> {
+    let keywords = rule.keywords.clone();
+    let all = |place: Place| keywords.iter().map(|keyword| (keyword.clone(), place)).collect();
+    let structural = rule.has_structure();
+    let Some(regex) = &mut rule.regex else { return all(Place::Value) };
+    if structural {
+        return all(Place::Value);
+    }
+    match regex.plan(&keywords) {
+        Plan::Near(before) => all(Place::Near(before.unwrap_or(BEFORE))),
+        Plan::Start(anchors) => {
+            let mut places: Vec<(String, Place)> = anchors
+                .iter()
+                .filter_map(|&(keyword, offset)| Some((keywords.get(keyword)?.clone(), Place::Start(offset))))
+                .collect();
+            for (number, keyword) in keywords.iter().enumerate() {
+                if anchors.iter().all(|&(anchor, _)| anchor != number) {
+                    places.push((keyword.clone(), Place::NameOnly));
+                }
+            }
+            places
+        }
+    }
+}
