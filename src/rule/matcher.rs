@@ -19,9 +19,10 @@ const SHORT: usize = 1024;
 /// Bytes behind a keyword in which a search may end, and those for patterns begun at their keyword.
 const SEARCH: usize = 4 * 1024;
 const BEGUN: usize = 16 * 1024;
-/// Attempts of one rule that may fail after looking so far; those behind them look at the second number of bytes.
+/// Attempts of one rule that may fail after looking so far; those behind them look at so
+/// many bytes more than the shortest match has.
 const FAR_ATTEMPTS: usize = 64;
-const NEAR: usize = 512;
+const NEAR: usize = 64;
 /// The longest value that a name alone makes a secret, and that is written out with its name.
 const NAMED_VALUE: usize = 8 * 1024;
 /// Bytes of a value that a keyword in the name leads to.
@@ -289,7 +290,7 @@ fn begun(regex: &Pattern, value: &[u8], at: usize, failed: usize) -> Option<Foun
         let reach = regex.longest().map_or(reach, |longest| longest.min(reach));
         value.len().min(at.saturating_add(reach))
     };
-    let near = within(if failed < FAR_ATTEMPTS { BEGUN } else { NEAR });
+    let near = within(if failed < FAR_ATTEMPTS { BEGUN } else { regex.shortest().saturating_add(NEAR) });
     let found = regex.at(value, at..near)?;
     // A match cut short is no value.
     if found.whole.end == near && near < within(BEGUN) {
