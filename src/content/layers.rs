@@ -63,6 +63,8 @@ fn may_hold(value: &[u8]) -> bool {
                 b':' if behind.starts_with(b"//") => return true,
                 // The whole value is one run, but for padding.
                 b'=' if rest.len() <= 2 => {}
+                // A token goes on behind its header, which is never shorter.
+                b'.' if run >= VALUE_DIGITS => {}
                 _ => run = 0,
             }
         }
