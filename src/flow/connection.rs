@@ -172,7 +172,7 @@ impl<R: Receiver> Pair<'_, '_, R> {
             Side::High => (&mut *self.high, &mut *self.low, &mut *self.shared),
         };
         own.seen();
-        if flags.has(Flags::ACK) {
+        if flags.0 & (Flags::ACK | Flags::RST) == Flags::ACK {
             peer.acknowledge(Sequence(segment.acknowledgment));
         }
         let mut start = Sequence(segment.sequence);
@@ -188,7 +188,8 @@ impl<R: Receiver> Pair<'_, '_, R> {
         }
         let span = Span { bytes: segment.payload, cut: segment.cut };
         if span.len() > 0 {
-            own.accept(sender, start, span, peer.blocks(), shared, &mut self.out);
+            let ack = flags.has(Flags::ACK).then_some(Sequence(segment.acknowledgment));
+            own.accept(sender, start, span, ack, peer, shared, &mut self.out);
         }
         if flags.has(Flags::FIN) {
             own.finish_at(start.plus(span.len()), false);
@@ -197,23 +198,23 @@ impl<R: Receiver> Pair<'_, '_, R> {
     }
 
     fn reset(&mut self, segment: &Segment<'_>) -> Course {
+        let ack = segment.flags.has(Flags::ACK).then_some(Sequence(segment.acknowledgment));
+        let near = -RST_BEFORE..=RST_BEHIND;
         let at = Sequence(segment.sequence);
         let (own, peer, _) = self.halves(segment.sender);
-        let offset = at.offset_from(own.next());
-        if !own.has(Half::KNOWN) {
+        let fits = if own.has(Half::KNOWN) {
+            near.contains(&at.offset_from(own.next()))
+        } else {
             // The answer to a SYN has no sequence number of its own: what it acknowledges must fit.
-            let fits = !segment.flags.has(Flags::ACK)
-                || !peer.has(Half::KNOWN)
-                || (-RST_BEFORE..=RST_BEHIND)
-                    .contains(&Sequence(segment.acknowledgment).offset_from(peer.next()));
-            if fits && !own.has(Half::UNSETTLED) {
-                return Course::Over;
+            ack.is_none_or(|ack| !peer.has(Half::KNOWN) || near.contains(&ack.offset_from(peer.next())))
+        };
+        if fits {
+            if let Some(ack) = ack {
+                peer.acknowledge(ack);
             }
-            if fits {
-                own.finish_at(at, true);
-            }
-        } else if (-RST_BEFORE..=RST_BEHIND).contains(&offset) {
-            if offset <= 0 && !peer.blocks() && !own.is_busy() && !peer.is_busy() {
+            let is_new = !own.has(Half::KNOWN | Half::UNSETTLED);
+            let is_due = own.has(Half::KNOWN) && at.offset_from(own.next()) <= 0 && !own.is_busy();
+            if (is_new || is_due) && !peer.blocks() && !peer.is_busy() {
                 return Course::Over;
             }
             own.finish_at(at, true);
@@ -243,7 +244,12 @@ impl<R: Receiver> Pair<'_, '_, R> {
                         moved = true;
                         match wait {
                             Wait::Reset => return Course::Over,
-                            Wait::Start => own.settle(),
+                            Wait::Start => {
+                                own.settle();
+                                if !peer.has(Half::SEEN) {
+                                    peer.absent();
+                                }
+                            }
                             Wait::Other => peer.absent(),
                             Wait::Acknowledged | Wait::Hole => self.give_up(side),
                         }
@@ -277,21 +283,30 @@ impl<R: Receiver> Pair<'_, '_, R> {
         loop {
             let mut moved = false;
             for side in self.order() {
+                // The end of the one is told before what the other sent upon it.
+                self.end(side.other());
                 let (own, peer, shared) = match side {
                     Side::Low => (&mut *self.low, &*self.high, &mut *self.shared),
                     Side::High => (&mut *self.high, &*self.low, &mut *self.shared),
                 };
-                if own.has(Half::ENDED | Half::UNSETTLED) || peer.blocks() {
-                    continue;
-                }
-                moved |= own.drain(side, shared, &mut self.out);
-                if own.is_at_end() && !own.has(Half::RESET) {
-                    own.end(side, &mut self.out);
+                if !own.has(Half::ENDED | Half::UNSETTLED) {
+                    moved |= own.drain(side, Some(peer), shared, &mut self.out);
+                    self.end(side);
                 }
             }
             if !moved {
                 return;
             }
+        }
+    }
+
+    fn end(&mut self, side: Side) {
+        let (own, peer) = match side {
+            Side::Low => (&mut *self.low, &*self.high),
+            Side::High => (&mut *self.high, &*self.low),
+        };
+        if own.is_at_end() && !own.has(Half::RESET) && !peer.blocks() {
+            own.end(side, &mut self.out);
         }
     }
 
@@ -322,7 +337,9 @@ impl<R: Receiver> Pair<'_, '_, R> {
     }
 
     fn conclude(&mut self) {
-        for side in self.order() {
+        let [first, second] = self.order();
+        let is_answer = self.half(second).blocks() && !self.half(first).blocks();
+        for side in if is_answer { [second, first] } else { [first, second] } {
             let (own, shared) = match side {
                 Side::Low => (&mut *self.low, &mut *self.shared),
                 Side::High => (&mut *self.high, &mut *self.shared),

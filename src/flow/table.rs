@@ -272,12 +272,20 @@ impl<R: Receiver> Table<R> {
     fn heard(&mut self, slot: u32, payload: bool) {
         let Some(flow) = self.flows.get_mut(slot) else { return };
         flow.last = self.shared.tick;
+        let list = if flow.has(Flow::<R::State>::BRIEF) { &mut self.brief } else { &mut self.lasting };
+        list.renew(&mut self.order, slot);
+        self.sort(slot, payload);
+    }
+
+    /// Puts a flow into the list where it belongs.
+    #[inline]
+    fn sort(&mut self, slot: u32, payload: bool) {
+        let Some(flow) = self.flows.get_mut(slot) else { return };
         let was_brief = flow.has(Flow::<R::State>::BRIEF);
         let is_brief = flow.key.transport() == Transport::Tcp
             && ((was_brief && !payload && !flow.is_mutual()) || flow.is_over_one_way());
         if was_brief == is_brief {
-            let list = if is_brief { &mut self.brief } else { &mut self.lasting };
-            return list.renew(&mut self.order, slot);
+            return;
         }
         flow.marks ^= Flow::<R::State>::BRIEF;
         let (from, to) = if is_brief {
@@ -349,6 +357,7 @@ impl<R: Receiver> Table<R> {
             flow.checked = tick;
             self.waiting.renew(&mut self.waits, slot);
             let course = flow.check(now, &mut self.shared, receiver);
+            self.sort(slot, false);
             self.went(slot, course, now, receiver);
         }
         for (is_brief, limit) in [(true, self.brief_idle), (false, self.idle)] {
@@ -389,7 +398,9 @@ impl<R: Receiver> Table<R> {
             if let Some(closed) = self.closed.get_mut(spread as usize % REMEMBERED) {
                 let (low, high) = (flow.half(Side::Low), flow.half(Side::High));
                 let at = (low.has(Half::KNOWN) || high.has(Half::KNOWN)).then_some(self.shared.tick);
-                *closed = Closed { spread, at, low: low.next(), high: high.next() };
+                // A FIN takes an octet.
+                let next = |half: &Half| half.next().plus(u32::from(half.has(Half::FIN)));
+                *closed = Closed { spread, at, low: next(low), high: next(high) };
             }
         }
         receiver.close(&flow.key, flow.state, why, now);
