@@ -19,6 +19,8 @@ use crate::model::{FlowKey, Side};
 pub(super) const GRACE_SEGMENTS: u16 = 16;
 /// Capture time for which it is waited out.
 pub(super) const GRACE: Ticks = Ticks::new(Duration::from_millis(250));
+/// Steps taken at once where waiting is over.
+const ROUNDS: u32 = 8;
 /// A flow silent for this long may be followed by another one of the same ports.
 const QUIET: Ticks = Ticks::new(Duration::from_secs(10));
 /// A SYN this little ahead, on a flow that lives, is no new connection (RFC 5961 section 4).
@@ -225,7 +227,8 @@ impl<R: Receiver> Pair<'_, '_, R> {
     /// Hands on what can be, gives up what was waited for long enough.
     fn settle(&mut self, another: bool) -> Course {
         let mut another = another;
-        loop {
+        // What is waited for begins anew with each step, so a few steps are all there can be.
+        for _ in 0..ROUNDS {
             self.flow_on();
             if self.out.interest == Interest::Nothing {
                 return Course::Clear;
@@ -262,6 +265,7 @@ impl<R: Receiver> Pair<'_, '_, R> {
             }
             another = false;
         }
+        Course::Waits
     }
 
     /// Low and High, that one first whose early bytes were captured first.

@@ -257,22 +257,21 @@ impl Half {
         if (1..=LARGEST_WINDOW).contains(&ahead) { ahead as u32 } else { 0 }
     }
 
-    /// Whether what acknowledges `ack` has to wait for this direction, of which nothing may have been seen yet.
+    /// Whether what acknowledges `ack` has to wait for this direction. It has to while it is not known where this one
+    /// begins.
     #[inline]
     pub(super) fn lacks(&self, ack: Sequence) -> bool {
-        if self.has(Self::ABSENT) {
-            return false;
-        }
-        if self.has(Self::UNSETTLED) {
-            return self.lowest().is_some_and(|lowest| ack.offset_from(lowest) > 0);
-        }
-        !self.has(Self::KNOWN) || self.unseen(ack) > 0
+        !self.has(Self::ABSENT) && (!self.has(Self::KNOWN) || self.unseen(ack) > 0)
     }
 
     /// Whether bytes of this direction are missing that the other end has acknowledged.
     #[inline]
     pub(super) fn blocks(&self) -> bool {
-        self.has(Self::ACKED) && self.lacks(self.acked)
+        self.marks & (Self::ACKED | Self::ABSENT) == Self::ACKED
+            && match self.lowest() {
+                Some(lowest) if self.has(Self::UNSETTLED) => self.acked.offset_from(lowest) > 0,
+                _ => self.lacks(self.acked),
+            }
     }
 
     /// Whether anything waits here, or an end was announced: what the quick way must not pass by.

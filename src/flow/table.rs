@@ -77,8 +77,9 @@ pub struct Table<R: Receiver> {
 struct Closed {
     spread: u64,
     at: Option<Tick>,
-    low: Sequence,
-    high: Sequence,
+    /// Where each direction began and what would have come next.
+    low: (Sequence, Sequence),
+    high: (Sequence, Sequence),
 }
 
 impl<R: Receiver> Table<R> {
@@ -213,21 +214,24 @@ impl<R: Receiver> Table<R> {
         if segment.flags.has(Flags::RST) {
             return false;
         }
-        if segment.flags.has(Flags::SYN) {
-            return true;
-        }
-        if segment.payload.is_empty() && segment.cut == 0 {
+        let is_syn = segment.flags.has(Flags::SYN);
+        if !is_syn && segment.payload.is_empty() && segment.cut == 0 {
             return false;
         }
         let spread = segment.key.spread();
         let Some(closed) = self.closed.get(spread as usize % REMEMBERED) else { return true };
         let Some(at) = closed.at.filter(|_| closed.spread == spread) else { return true };
-        let next = match segment.sender {
+        let (start, next) = match segment.sender {
             Side::Low => closed.low,
             Side::High => closed.high,
         };
-        let end = Sequence(segment.sequence).plus(segment.payload.len() as u32).plus(segment.cut);
-        self.shared.tick.since(at) >= LATE || end.offset_from(next) > 0
+        let begin = Sequence(segment.sequence);
+        let is_left_over = if is_syn {
+            begin.plus(1) == start
+        } else {
+            begin.plus(segment.payload.len() as u32).plus(segment.cut).offset_from(next) <= 0
+        };
+        !is_left_over || self.shared.tick.since(at) >= LATE
     }
 
     fn open(&mut self, key: FlowKey, hash: u64, initiator: Option<Side>, now: Now, receiver: &mut R) -> u32 {
@@ -399,7 +403,7 @@ impl<R: Receiver> Table<R> {
                 let (low, high) = (flow.half(Side::Low), flow.half(Side::High));
                 let at = (low.has(Half::KNOWN) || high.has(Half::KNOWN)).then_some(self.shared.tick);
                 // A FIN takes an octet.
-                let next = |half: &Half| half.next().plus(u32::from(half.has(Half::FIN)));
+                let next = |half: &Half| (half.start(), half.next().plus(u32::from(half.has(Half::FIN))));
                 *closed = Closed { spread, at, low: next(low), high: next(high) };
             }
         }
