@@ -11,6 +11,15 @@
 //! drop = [5]               # frames that were never captured, by their number
 //! lost = ["gap"]           # the reasons of the `lost` events; none otherwise
 //! again = 2                # further sightings in all (default: not compared)
+//! order = [2, 1, 3]        # the frames in the order in which they were captured (default: as sent)
+//! reset = true             # ended by RST instead of FIN
+//! in_order = true          # the leaks are told in the order of the case
+//! [case.not_inspected]     # what the summary says of it (default: not compared)
+//! encrypted = 1
+//!
+//! [[case.connection]]      # instead of one from 192.0.2.10:51000 to port `port` of 192.0.2.80
+//! client = "[2001:db8::a]:51000"
+//! server = "[2001:db8::50]:80"
 //!
 //! [[case.step]]
 //! from = "client"          # or "server"
@@ -22,8 +31,11 @@
 //! encode = ["gzip"]        # content codings, in this order: gzip, deflate, raw-deflate, br, zstd
 //! chunks = 7               # in chunks of so many bytes (the `Transfer-Encoding` header is yours to send)
 //! pause_ms = 600           # silence before it
+//! connection = 1           # on that connection, counted from 0 (default 0)
+//! udp = true               # as one datagram between the ends of the connection
 //!
-//! [[case.leak]]            # see support::Expected; what is left out is not compared, but name and value always are
+//! [[case.leak]]            # see support::Expected; what is left out is not compared, but name and value always are;
+//!                          # frames are numbered as captured: behind the handshake the first is 4
 //! rule = "stripe-secret-key"
 //! surface = "request.query"
 //! name = "api_key"
@@ -31,17 +43,23 @@
 //! exposures = ["query-string", "cleartext"]
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use leaktap::model::Timestamp;
 use leaktap::model::event::Event;
 use leaktap::source::memory::Kept;
-use leaktap::source::memory::connection::Connection;
+use leaktap::source::memory::connection::{Connection, datagram};
 use serde::Deserialize;
 
 use crate::support::{Expected, leaks, options, plain, scan_frames};
+
+/// Time between two frames, as connections in memory have it.
+const FRAME: Duration = Duration::from_micros(100);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,9 +86,26 @@ pub(crate) struct Case {
     lost: Vec<String>,
     #[serde(default)]
     again: Option<u64>,
+    #[serde(default)]
+    order: Vec<usize>,
+    #[serde(default)]
+    reset: bool,
+    #[serde(default)]
+    in_order: bool,
+    #[serde(default)]
+    not_inspected: Option<BTreeMap<String, u64>>,
+    #[serde(default)]
+    connection: Vec<Ends>,
     step: Vec<Step>,
     #[serde(default)]
     leak: Vec<Expected>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ends {
+    client: SocketAddr,
+    server: SocketAddr,
 }
 
 #[derive(Deserialize)]
@@ -93,6 +128,10 @@ struct Step {
     chunks: Option<usize>,
     #[serde(default)]
     pause_ms: u64,
+    #[serde(default)]
+    connection: usize,
+    #[serde(default)]
+    udp: bool,
 }
 
 fn eighty() -> u16 {
@@ -177,25 +216,69 @@ fn encoded(coding: &str, body: &[u8]) -> Vec<u8> {
 
 impl Case {
     pub(crate) fn frames(&self) -> Vec<Kept> {
-        let mut connection = Connection::example(self.port);
-        if let Some(mss) = self.mss {
-            connection = connection.mss(mss);
+        let ends = |ends: &Ends| (ends.client, ends.server);
+        let mut ends: Vec<_> = self.connection.iter().map(ends).collect();
+        if ends.is_empty() {
+            ends.push((SocketAddr::from(([192, 0, 2, 10], 51_000)), SocketAddr::from(([192, 0, 2, 80], self.port))));
         }
-        if self.handshake {
-            connection = connection.handshake();
-        }
+        let begin = |(client, server)| {
+            let connection = Connection::new(client, server);
+            self.mss.map_or(connection.clone(), |mss| connection.mss(mss))
+        };
+        let mut connections: Vec<(Connection, usize)> = ends.iter().map(|ends| (begin(*ends), 0)).collect();
+        let mut datagrams = Vec::new();
+        let mut begun = vec![!self.handshake; ends.len()];
+        // One clock for all connections: each goes on when the step before is over.
+        let mut clock = Duration::ZERO;
+        let start = Timestamp::from_nanos(1_767_225_600_000_000_000);
         for step in &self.step {
-            connection = connection.pause(Duration::from_millis(step.pause_ms));
-            connection = match step.from.as_str() {
-                "client" => connection.to_server(&step.bytes()),
-                "server" => connection.to_client(&step.bytes()),
+            clock += Duration::from_millis(step.pause_ms);
+            let to_server = match step.from.as_str() {
+                "client" => true,
+                "server" => false,
                 other => panic!("{}: from {other}", self.name),
             };
+            let (client, server) = ends[step.connection];
+            if step.udp {
+                let (source, destination) = if to_server { (client, server) } else { (server, client) };
+                datagrams.extend(datagram(start.after(clock), source, destination, &step.bytes()));
+                clock += FRAME;
+                begun[step.connection] = true;
+                continue;
+            }
+            let (connection, count) = &mut connections[step.connection];
+            let mut next = connection.clone().at(start.after(clock));
+            if !std::mem::replace(&mut begun[step.connection], true) {
+                next = next.handshake();
+            }
+            *connection = if to_server { next.to_server(&step.bytes()) } else { next.to_client(&step.bytes()) };
+            let now = connection.clone().frames().len();
+            clock += FRAME * u32::try_from(now - *count).unwrap();
+            *count = now;
         }
-        if self.close {
-            connection = connection.finish();
+        let mut frames = datagrams;
+        for (connection, count) in connections {
+            let connection = connection.at(start.after(clock));
+            let connection = match (self.close && count > 0, self.reset) {
+                (true, true) => connection.reset(),
+                (true, false) => connection.finish(),
+                (false, _) => connection,
+            };
+            let all = connection.frames();
+            clock += FRAME * u32::try_from(all.len() - count).unwrap();
+            frames.extend(all);
         }
-        let frames = connection.frames().into_iter().enumerate();
+        frames.sort_by_key(|frame| frame.time);
+        for (index, frame) in frames.iter().enumerate() {
+            assert!(index == 0 || frames[index - 1].time < frame.time, "{}: two frames at one time", self.name);
+        }
+        if !self.order.is_empty() {
+            let mut times: Vec<_> = frames.iter().map(|frame| frame.time).collect();
+            times.reverse();
+            frames = self.order.iter().map(|number| frames[number - 1].clone()).collect();
+            frames.iter_mut().for_each(|frame| frame.time = times.pop().unwrap());
+        }
+        let frames = frames.into_iter().enumerate();
         frames.filter(|(index, _)| !self.drop.contains(&(index + 1))).map(|(_, frame)| frame).collect()
     }
 }
@@ -219,7 +302,9 @@ fn faults(case: &Case) -> Option<String> {
     let (events, said, _) = scan_frames(&frames, &options(1));
     let mut missing: Vec<&Expected> = case.leak.iter().collect();
     let mut surplus = Vec::new();
+    let mut places = Vec::new();
     for leak in leaks(&events) {
+        places.extend(case.leak.iter().position(|expected| Expected::of(leak, expected) == *expected));
         match missing.iter().position(|expected| Expected::of(leak, expected) == **expected) {
             Some(at) => {
                 missing.remove(at);
@@ -249,6 +334,7 @@ fn faults(case: &Case) -> Option<String> {
             status: leak.http.as_ref().and_then(|http| http.status),
             frames: Some(leak.frames),
             evidence: Some(leak.evidence.clone()),
+            related: Some(leak.related.len()),
             ..plain(leak)
         };
         told += &format!("  surplus:   {all:?}\n");
@@ -258,6 +344,14 @@ fn faults(case: &Case) -> Option<String> {
     }
     if case.again.is_some_and(|expected| expected != again) {
         told += &format!("  again {again}, expected {:?}\n", case.again);
+    }
+    if case.in_order && !places.is_sorted() {
+        told += &format!("  told in the order {places:?}\n");
+    }
+    if let (Some(expected), Some(Event::Summary(summary))) = (&case.not_inspected, events.last())
+        && *expected != summary.not_inspected
+    {
+        told += &format!("  not inspected {:?}, expected {expected:?}\n", summary.not_inspected);
     }
     for problem in said.problems {
         told += &format!("  problem: {problem}\n");

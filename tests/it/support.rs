@@ -39,6 +39,17 @@ pub(crate) struct Expected {
     pub(crate) frames: Option<[u64; 2]>,
     #[serde(default)]
     pub(crate) evidence: Option<String>,
+    #[serde(default)]
+    pub(crate) confidence: Option<String>,
+    /// Whether the status is null.
+    #[serde(default)]
+    pub(crate) unanswered: Option<bool>,
+    /// How many leaks it is related to.
+    #[serde(default)]
+    pub(crate) related: Option<usize>,
+    /// Client and server.
+    #[serde(default)]
+    pub(crate) flow: Option<[String; 2]>,
 }
 
 impl Expected {
@@ -55,6 +66,10 @@ impl Expected {
             status: like.status.and(leak.http.as_ref()).and_then(|http| http.status),
             frames: like.frames.map(|_| leak.frames),
             evidence: like.evidence.as_ref().map(|_| leak.evidence.clone()),
+            confidence: like.confidence.as_ref().map(|_| leak.confidence.as_str().to_owned()),
+            unanswered: like.unanswered.map(|_| leak.http.as_ref().is_none_or(|http| http.status.is_none())),
+            related: like.related.map(|_| leak.related.len()),
+            flow: like.flow.as_ref().map(|_| [leak.flow.client.to_string(), leak.flow.server.to_string()]),
         }
     }
 
@@ -82,6 +97,10 @@ pub(crate) fn plain(leak: &Leak) -> Expected {
         status: None,
         frames: None,
         evidence: None,
+        confidence: None,
+        unanswered: None,
+        related: None,
+        flow: None,
     };
     Expected::of(leak, &like)
 }
