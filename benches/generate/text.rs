@@ -147,7 +147,7 @@ const WORDS: &[&str] = &[
 ];
 
 /// `count` words.
-pub fn words(seeded: &mut Seeded, count: usize, out: &mut String) {
+pub(crate) fn words(seeded: &mut Seeded, count: usize, out: &mut String) {
     for index in 0..count {
         if index > 0 {
             out.push(' ');
@@ -158,7 +158,7 @@ pub fn words(seeded: &mut Seeded, count: usize, out: &mut String) {
 
 /// The kinds of answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// An array of records.
     Json,
     /// A page.
@@ -169,7 +169,7 @@ pub enum Kind {
 
 impl Kind {
     /// Its media type.
-    pub fn media(self) -> &'static str {
+    pub(crate) fn media(self) -> &'static str {
         match self {
             Self::Json => "application/json",
             Self::Html => "text/html; charset=utf-8",
@@ -179,7 +179,7 @@ impl Kind {
 }
 
 /// About `length` bytes of that kind; a `leak` is a value that stands somewhere in it: (field name, value).
-pub fn answer(seeded: &mut Seeded, kind: Kind, length: usize, leak: Option<(&str, &str)>) -> String {
+pub(crate) fn answer(seeded: &mut Seeded, kind: Kind, length: usize, leak: Option<(&str, &str)>) -> String {
     let mut out = String::with_capacity(length + 1024);
     let leak_at = if leak.is_some() { seeded.below(length.max(1)) } else { usize::MAX };
     let mut leak = leak;

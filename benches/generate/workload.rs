@@ -12,29 +12,29 @@ use super::wire::{Flow, From, MSS, Wire, flags};
 
 /// A leak that stands in a capture.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Truth {
+pub(crate) struct Truth {
     /// Where: a surface of the contract.
-    pub surface: &'static str,
+    pub(crate) surface: &'static str,
     /// What names it there.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// The value.
-    pub value: String,
+    pub(crate) value: String,
     /// The flow's client.
-    pub client: String,
+    pub(crate) client: String,
 }
 
 /// A kind of capture.
-pub struct Workload {
+pub(crate) struct Workload {
     /// `bulk`, `small` …
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What it is.
-    pub about: &'static str,
+    pub(crate) about: &'static str,
     /// Writes about so many bytes and gives the truth.
-    pub write: fn(u64, usize, &mut dyn Write) -> io::Result<Vec<Truth>>,
+    pub(crate) write: fn(u64, usize, &mut dyn Write) -> io::Result<Vec<Truth>>,
 }
 
 /// All of them.
-pub const WORKLOADS: &[Workload] = &[
+pub(crate) const WORKLOADS: &[Workload] = &[
     Workload {
         name: "bulk",
         about: "keep-alive flows, answers of 10-200 kB, some gzip, some chunked, one leak a MB",

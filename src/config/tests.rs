@@ -1,3 +1,5 @@
+//! Settings of file, variables and flags: which wins, and what is refused.
+
 use std::fs;
 
 use super::*;

@@ -26,7 +26,7 @@ pub(super) fn of_secret(seen: Circumstance<'_>) -> Vec<Exposure> {
         _ => false,
     };
     let in_cookie = matches!(seen.surface, Surface::RequestCookie | Surface::ResponseCookie);
-    let opened = matches!(seen.origin, Origin::Layer(layer) if layer == "session" || layer == "jwt");
+    let opened = matches!(seen.origin, Origin::Layer("session" | "jwt" | "json" | "base64"));
     [
         (Exposure::QueryString, seen.surface == Surface::RequestQuery),
         (Exposure::Url, in_url),
@@ -36,7 +36,7 @@ pub(super) fn of_secret(seen: Circumstance<'_>) -> Vec<Exposure> {
         (Exposure::Traceback, seen.in_traceback),
         (Exposure::Log, seen.surface == Surface::Log),
         (Exposure::Stored, seen.surface == Surface::Command),
-        (Exposure::ClientSession, opened && (in_cookie || seen.origin == Origin::Layer("jwt"))),
+        (Exposure::ClientSession, opened && in_cookie || seen.origin == Origin::Layer("jwt")),
     ]
     .into_iter()
     .filter_map(|(exposure, holds)| holds.then_some(exposure))
