@@ -151,7 +151,7 @@ impl<'a> Tap<'a> {
         let recoded = text.len() != body.buffer.len() || !std::ptr::eq(text.as_ptr(), body.buffer.as_ptr());
         let hits = &mut self.workshop.hits;
         hits.clear();
-        self.workshop.inspector.rules.scan(&text, hits);
+        self.workshop.inspector.rules.scan_body(&text, hits);
         content::marks(&text, hits);
         if body.surface.is_response() {
             for followed in &self.conversation.followed {
