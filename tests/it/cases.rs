@@ -11,7 +11,7 @@
 //! drop = [5]               # frames that were never captured, by their number
 //! lost = ["gap"]           # the reasons of the `lost` events; none otherwise
 //! again = 2                # further sightings in all (default: not compared)
-//! order = [2, 1, 3]        # the frames in the order in which they were captured (default: as sent)
+//! order = [2, 1, 3, 3]     # the frames in the order in which they were captured, some twice (default: as sent)
 //! reset = true             # ended by RST instead of FIN
 //! in_order = true          # the leaks are told in the order of the case
 //! [case.not_inspected]     # what the summary says of it (default: not compared)
@@ -267,10 +267,14 @@ impl Case {
             assert!(index == 0 || frames[index - 1].time < frame.time, "{}: two frames at one time", self.name);
         }
         if !self.order.is_empty() {
-            let mut times: Vec<_> = frames.iter().map(|frame| frame.time).collect();
-            times.reverse();
-            frames = self.order.iter().map(|number| frames[number - 1].clone()).collect();
-            frames.iter_mut().for_each(|frame| frame.time = times.pop().unwrap());
+            // Times stay in order; a frame that is named twice comes twice.
+            let first = frames[0].time;
+            let at = |index: usize| {
+                let late = FRAME * u32::try_from(index).unwrap();
+                frames.get(index).map_or(first.after(late), |frame| frame.time.max(first.after(late)))
+            };
+            let order = self.order.iter().enumerate();
+            frames = order.map(|(index, number)| Kept { time: at(index), ..frames[number - 1].clone() }).collect();
         }
         let frames = frames.into_iter().enumerate();
         frames.filter(|(index, _)| !self.drop.contains(&(index + 1))).map(|(_, frame)| frame).collect()
