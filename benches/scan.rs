@@ -39,12 +39,20 @@ fn main() {
     };
     let megabytes: usize = option("--size").map_or(200, |size| size.parse().expect("a number of MB"));
     let seed: u64 = option("--seed").map_or(1, |seed| seed.parse().expect("a number"));
-    let folder = option("--write").map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench"), PathBuf::from);
-    let named: Vec<&String> = arguments.iter().filter(|argument| WORKLOADS.iter().any(|known| known.name == **argument)).collect();
+    let folder =
+        option("--write").map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench"), PathBuf::from);
+    let named: Vec<&String> =
+        arguments.iter().filter(|argument| WORKLOADS.iter().any(|known| known.name == **argument)).collect();
     fs::create_dir_all(&folder).expect("a folder for captures");
     let rules = Arc::new(RuleSet::load(true, &[]).expect("the shipped rules"));
-    println!("{:<8} {:>8} {:>10} {:>10} {:>7} {:>10} {:>13}", "", "MB", "read MB/s", "scan MB/s", "ratio", "jobs 2", "leaks found");
-    for workload in WORKLOADS.iter().filter(|workload| named.is_empty() || named.iter().any(|name| *name == workload.name)) {
+    println!(
+        "{:<8} {:>8} {:>10} {:>10} {:>7} {:>10} {:>13}",
+        "", "MB", "read MB/s", "scan MB/s", "ratio", "jobs 2", "leaks found"
+    );
+    for workload in WORKLOADS
+        .iter()
+        .filter(|workload| named.is_empty() || named.iter().any(|name| *name == workload.name))
+    {
         let path = folder.join(format!("{}-{seed}-{megabytes}.pcap", workload.name));
         let mut out = BufWriter::new(File::create(&path).expect("a capture"));
         let truth = (workload.write)(seed, megabytes << 20, &mut out).expect("a capture");
@@ -69,7 +77,7 @@ fn main() {
             one.as_secs_f64() / two.as_secs_f64(),
             hits,
             truth.len(),
-            if found.len() > hits { format!("+{} other", found.len() - hits) } else { String::new() },
+            if found.len() > hits { format!("+{} other; {}", found.len() - hits, workload.about) } else { workload.about.to_owned() },
         );
         if option("--write").is_none() {
             fs::remove_file(&path).expect("a capture");
@@ -102,6 +110,7 @@ fn scan(path: &Path, rules: &Arc<RuleSet>, jobs: usize) -> BTreeSet<Truth> {
         confidence: Confidence::Low,
         reveal: true,
         every: false,
+        explain: false,
         key: FingerprintKey::new(b"bench"),
         stop: Arc::new(AtomicBool::new(false)),
     };
@@ -111,7 +120,12 @@ fn scan(path: &Path, rules: &Arc<RuleSet>, jobs: usize) -> BTreeSet<Truth> {
         if let Event::Leak(leak) = event
             && let Some(value) = leak.secret.as_ref().and_then(|secret| secret.value.clone())
         {
-            found.insert(Truth { surface: leak.surface.as_str(), name: leak.name.clone(), value, client: leak.flow.client.to_string() });
+            found.insert(Truth {
+                surface: leak.surface.as_str(),
+                name: leak.name.clone(),
+                value,
+                client: leak.flow.client.to_string(),
+            });
         }
         Flow::Go
     };

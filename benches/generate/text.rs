@@ -5,21 +5,149 @@ use std::fmt::Write as _;
 use super::Seeded;
 
 const WORDS: &[&str] = &[
-    "the", "of", "and", "to", "in", "is", "that", "for", "it", "as", "was", "with", "be", "by", "on", "not", "he", "this", "are",
-    "or", "his", "from", "at", "which", "but", "have", "an", "had", "they", "you", "were", "their", "one", "all", "we", "can",
-    "her", "has", "there", "been", "if", "more", "when", "will", "would", "who", "so", "no", "order", "customer", "account",
-    "delivery", "address", "shipping", "product", "description", "available", "warehouse", "quantity", "invoice", "payment",
-    "discount", "category", "review", "rating", "support", "question", "answer", "document", "release", "version", "license",
-    "project", "network", "service", "monitor", "capture", "stream", "buffer", "window", "document", "function", "return",
-    "object", "string", "number", "value", "default", "element", "container", "header", "footer", "navigation", "search",
-    "results", "previous", "next", "language", "settings", "profile", "notification", "message", "attachment", "calendar",
-    "meeting", "schedule", "weather", "temperature", "city", "country", "region", "population", "history", "science", "music",
-    "garden", "kitchen", "travel", "hotel", "flight", "station", "market", "price", "company", "employee", "manager", "report",
-    "quarter", "revenue", "growth", "policy", "privacy", "security", "password", "token", "session", "keyboard", "monkey", "author",
+    "the",
+    "of",
+    "and",
+    "to",
+    "in",
+    "is",
+    "that",
+    "for",
+    "it",
+    "as",
+    "was",
+    "with",
+    "be",
+    "by",
+    "on",
+    "not",
+    "he",
+    "this",
+    "are",
+    "or",
+    "his",
+    "from",
+    "at",
+    "which",
+    "but",
+    "have",
+    "an",
+    "had",
+    "they",
+    "you",
+    "were",
+    "their",
+    "one",
+    "all",
+    "we",
+    "can",
+    "her",
+    "has",
+    "there",
+    "been",
+    "if",
+    "more",
+    "when",
+    "will",
+    "would",
+    "who",
+    "so",
+    "no",
+    "order",
+    "customer",
+    "account",
+    "delivery",
+    "address",
+    "shipping",
+    "product",
+    "description",
+    "available",
+    "warehouse",
+    "quantity",
+    "invoice",
+    "payment",
+    "discount",
+    "category",
+    "review",
+    "rating",
+    "support",
+    "question",
+    "answer",
+    "document",
+    "release",
+    "version",
+    "license",
+    "project",
+    "network",
+    "service",
+    "monitor",
+    "capture",
+    "stream",
+    "buffer",
+    "window",
+    "document",
+    "function",
+    "return",
+    "object",
+    "string",
+    "number",
+    "value",
+    "default",
+    "element",
+    "container",
+    "header",
+    "footer",
+    "navigation",
+    "search",
+    "results",
+    "previous",
+    "next",
+    "language",
+    "settings",
+    "profile",
+    "notification",
+    "message",
+    "attachment",
+    "calendar",
+    "meeting",
+    "schedule",
+    "weather",
+    "temperature",
+    "city",
+    "country",
+    "region",
+    "population",
+    "history",
+    "science",
+    "music",
+    "garden",
+    "kitchen",
+    "travel",
+    "hotel",
+    "flight",
+    "station",
+    "market",
+    "price",
+    "company",
+    "employee",
+    "manager",
+    "report",
+    "quarter",
+    "revenue",
+    "growth",
+    "policy",
+    "privacy",
+    "security",
+    "password",
+    "token",
+    "session",
+    "keyboard",
+    "monkey",
+    "author",
 ];
 
 /// `count` words.
-pub fn words(seeded: &mut Seeded, count: usize, out: &mut String) {
+pub(crate) fn words(seeded: &mut Seeded, count: usize, out: &mut String) {
     for index in 0..count {
         if index > 0 {
             out.push(' ');
@@ -30,7 +158,7 @@ pub fn words(seeded: &mut Seeded, count: usize, out: &mut String) {
 
 /// The kinds of answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// An array of records.
     Json,
     /// A page.
@@ -41,7 +169,7 @@ pub enum Kind {
 
 impl Kind {
     /// Its media type.
-    pub fn media(self) -> &'static str {
+    pub(crate) fn media(self) -> &'static str {
         match self {
             Self::Json => "application/json",
             Self::Html => "text/html; charset=utf-8",
@@ -51,13 +179,15 @@ impl Kind {
 }
 
 /// About `length` bytes of that kind; a `leak` is a value that stands somewhere in it: (field name, value).
-pub fn answer(seeded: &mut Seeded, kind: Kind, length: usize, leak: Option<(&str, &str)>) -> String {
+pub(crate) fn answer(seeded: &mut Seeded, kind: Kind, length: usize, leak: Option<(&str, &str)>) -> String {
     let mut out = String::with_capacity(length + 1024);
     let leak_at = if leak.is_some() { seeded.below(length.max(1)) } else { usize::MAX };
     let mut leak = leak;
     match kind {
         Kind::Json => out.push_str("{\"items\":["),
-        Kind::Html => out.push_str("<!DOCTYPE html><html><head><meta charset=\"utf-8\"><title>Orders</title></head><body><main>\n"),
+        Kind::Html => out.push_str(
+            "<!DOCTYPE html><html><head><meta charset=\"utf-8\"><title>Orders</title></head><body><main>\n",
+        ),
         Kind::Script => out.push_str("\"use strict\";\n"),
     }
     let mut count = 0;
@@ -87,7 +217,15 @@ fn json_record(seeded: &mut Seeded, index: usize, leak: Option<(&str, &str)>, ou
     out.push_str("\",\"description\":\"");
     let count = 8 + seeded.below(30);
     words(seeded, count, out);
-    let _ = write!(out, "\",\"price\":{}.{:02},\"created\":\"2026-0{}-1{}T08:15:0{}Z\",\"tags\":[\"", seeded.below(900), seeded.below(100), 1 + seeded.below(9), seeded.below(9), seeded.below(9));
+    let _ = write!(
+        out,
+        "\",\"price\":{}.{:02},\"created\":\"2026-0{}-1{}T08:15:0{}Z\",\"tags\":[\"",
+        seeded.below(900),
+        seeded.below(100),
+        1 + seeded.below(9),
+        seeded.below(9),
+        seeded.below(9)
+    );
     words(seeded, 1, out);
     out.push_str("\",\"");
     words(seeded, 1, out);
@@ -99,12 +237,25 @@ fn json_record(seeded: &mut Seeded, index: usize, leak: Option<(&str, &str)>, ou
 }
 
 fn html_block(seeded: &mut Seeded, leak: Option<(&str, &str)>, out: &mut String) {
-    let _ = write!(out, "<section class=\"{} {}-{}\" id=\"s{}\"><h2>", seeded.pick(WORDS), seeded.pick(WORDS), seeded.below(12), seeded.below(100_000));
+    let _ = write!(
+        out,
+        "<section class=\"{} {}-{}\" id=\"s{}\"><h2>",
+        seeded.pick(WORDS),
+        seeded.pick(WORDS),
+        seeded.below(12),
+        seeded.below(100_000)
+    );
     words(seeded, 4, out);
     out.push_str("</h2><p>");
     let count = 30 + seeded.below(60);
     words(seeded, count, out);
-    let _ = write!(out, "</p><a href=\"/{}/{}?page={}\" class=\"link\">", seeded.pick(WORDS), seeded.pick(WORDS), seeded.below(50));
+    let _ = write!(
+        out,
+        "</p><a href=\"/{}/{}?page={}\" class=\"link\">",
+        seeded.pick(WORDS),
+        seeded.pick(WORDS),
+        seeded.below(50)
+    );
     words(seeded, 2, out);
     out.push_str("</a><ul>");
     for _ in 0..3 {
@@ -120,9 +271,15 @@ fn html_block(seeded: &mut Seeded, leak: Option<(&str, &str)>, out: &mut String)
 
 fn script_block(seeded: &mut Seeded, leak: Option<(&str, &str)>, out: &mut String) {
     let (a, b, c) = (seeded.pick(WORDS), seeded.pick(WORDS), seeded.pick(WORDS));
-    let _ = write!(out, "function {a}{}({b}, {c}) {{\n  if ({b} === null || {c}.length > {}) {{ return {{ {a}: \"", seeded.below(1000), seeded.below(100));
+    let _ = write!(
+        out,
+        "function {a}{}({b}, {c}) {{\n  if ({b} === null || {c}.length > {}) {{ return {{ {a}: \"",
+        seeded.below(1000),
+        seeded.below(100)
+    );
     words(seeded, 6, out);
-    let _ = write!(out, "\" }}; }}\n  const {a}_{b} = {c}.map((item) => item.{a} + {});\n", seeded.below(100));
+    let _ =
+        write!(out, "\" }}; }}\n  const {a}_{b} = {c}.map((item) => item.{a} + {});\n", seeded.below(100));
     if let Some((name, value)) = leak {
         let _ = writeln!(out, "  const {name} = \"{value}\";");
     }

@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 /// Payload of a full segment, in bytes.
-pub const MSS: usize = 1448;
+pub(crate) const MSS: usize = 1448;
 
 /// Writes frames with their capture times.
-pub struct Wire<W: Write> {
+pub(crate) struct Wire<W: Write> {
     out: W,
     micros: u64,
     scratch: Vec<u8>,
@@ -14,18 +14,18 @@ pub struct Wire<W: Write> {
 
 /// One end's view of a TCP flow.
 #[derive(Clone, Debug)]
-pub struct Flow {
+pub(crate) struct Flow {
     /// Client address and port.
-    pub client: ([u8; 4], u16),
+    pub(crate) client: ([u8; 4], u16),
     /// Server address and port.
-    pub server: ([u8; 4], u16),
+    pub(crate) server: ([u8; 4], u16),
     /// Next sequence number of the client and of the server.
-    pub next: [u32; 2],
+    pub(crate) next: [u32; 2],
 }
 
 /// Who sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
+pub(crate) enum From {
     /// The client.
     Client,
     /// The server.
@@ -33,16 +33,16 @@ pub enum From {
 }
 
 /// TCP control bits used here.
-pub mod flags {
-    pub const FIN: u8 = 1;
-    pub const SYN: u8 = 2;
-    pub const PSH: u8 = 8;
-    pub const ACK: u8 = 16;
+pub(crate) mod flags {
+    pub(crate) const FIN: u8 = 1;
+    pub(crate) const SYN: u8 = 2;
+    pub(crate) const PSH: u8 = 8;
+    pub(crate) const ACK: u8 = 16;
 }
 
 impl<W: Write> Wire<W> {
     /// Begins a capture file (microseconds, Ethernet).
-    pub fn new(mut out: W) -> io::Result<Self> {
+    pub(crate) fn new(mut out: W) -> io::Result<Self> {
         out.write_all(&0xa1b2_c3d4_u32.to_le_bytes())?;
         out.write_all(&[2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0])?;
         out.write_all(&262_144_u32.to_le_bytes())?;
@@ -50,13 +50,16 @@ impl<W: Write> Wire<W> {
         Ok(Self { out, micros: 1_790_000_000_000_000, scratch: Vec::new() })
     }
 
-    /// Lets capture time pass.
-    pub fn pass(&mut self, micros: u64) {
-        self.micros += micros;
-    }
-
     /// A segment of `flow` with that sequence number and acknowledgment.
-    pub fn segment(&mut self, flow: &Flow, from: From, flags: u8, sequence: u32, acknowledgment: u32, payload: &[u8]) -> io::Result<()> {
+    pub(crate) fn segment(
+        &mut self,
+        flow: &Flow,
+        from: From,
+        flags: u8,
+        sequence: u32,
+        acknowledgment: u32,
+        payload: &[u8],
+    ) -> io::Result<()> {
         let (source, destination) = match from {
             From::Client => (flow.client, flow.server),
             From::Server => (flow.server, flow.client),
@@ -73,7 +76,12 @@ impl<W: Write> Wire<W> {
     }
 
     /// A datagram.
-    pub fn datagram(&mut self, source: ([u8; 4], u16), destination: ([u8; 4], u16), payload: &[u8]) -> io::Result<()> {
+    pub(crate) fn datagram(
+        &mut self,
+        source: ([u8; 4], u16),
+        destination: ([u8; 4], u16),
+        payload: &[u8],
+    ) -> io::Result<()> {
         let mut header = [0_u8; 8];
         header[0..2].copy_from_slice(&source.1.to_be_bytes());
         header[2..4].copy_from_slice(&destination.1.to_be_bytes());
@@ -81,7 +89,14 @@ impl<W: Write> Wire<W> {
         self.ip(17, source.0, destination.0, &header, payload)
     }
 
-    fn ip(&mut self, protocol: u8, source: [u8; 4], destination: [u8; 4], transport: &[u8], payload: &[u8]) -> io::Result<()> {
+    fn ip(
+        &mut self,
+        protocol: u8,
+        source: [u8; 4],
+        destination: [u8; 4],
+        transport: &[u8],
+        payload: &[u8],
+    ) -> io::Result<()> {
         self.micros += 1;
         let length = 20 + transport.len() + payload.len();
         let mut frame = std::mem::take(&mut self.scratch);
@@ -105,7 +120,7 @@ impl<W: Write> Wire<W> {
     }
 
     /// The handshake.
-    pub fn open(&mut self, flow: &mut Flow) -> io::Result<()> {
+    pub(crate) fn open(&mut self, flow: &mut Flow) -> io::Result<()> {
         let [client, server] = flow.next;
         self.segment(flow, From::Client, flags::SYN, client, 0, b"")?;
         self.segment(flow, From::Server, flags::SYN | flags::ACK, server, client.wrapping_add(1), b"")?;
@@ -114,7 +129,7 @@ impl<W: Write> Wire<W> {
     }
 
     /// The next bytes of one side, in one segment.
-    pub fn send(&mut self, flow: &mut Flow, from: From, payload: &[u8]) -> io::Result<()> {
+    pub(crate) fn send(&mut self, flow: &mut Flow, from: From, payload: &[u8]) -> io::Result<()> {
         let (own, other) = match from {
             From::Client => (0, 1),
             From::Server => (1, 0),
@@ -125,7 +140,7 @@ impl<W: Write> Wire<W> {
     }
 
     /// A bare acknowledgment.
-    pub fn acknowledge(&mut self, flow: &Flow, from: From) -> io::Result<()> {
+    pub(crate) fn acknowledge(&mut self, flow: &Flow, from: From) -> io::Result<()> {
         let (own, other) = match from {
             From::Client => (0, 1),
             From::Server => (1, 0),
@@ -134,7 +149,7 @@ impl<W: Write> Wire<W> {
     }
 
     /// FIN of both sides.
-    pub fn close(&mut self, flow: &mut Flow) -> io::Result<()> {
+    pub(crate) fn close(&mut self, flow: &mut Flow) -> io::Result<()> {
         self.segment(flow, From::Client, flags::FIN | flags::ACK, flow.next[0], flow.next[1], b"")?;
         flow.next[0] = flow.next[0].wrapping_add(1);
         self.segment(flow, From::Server, flags::FIN | flags::ACK, flow.next[1], flow.next[0], b"")?;
@@ -143,7 +158,7 @@ impl<W: Write> Wire<W> {
     }
 
     /// The capture, flushed.
-    pub fn finish(mut self) -> io::Result<W> {
+    pub(crate) fn finish(mut self) -> io::Result<W> {
         self.out.flush()?;
         Ok(self.out)
     }

@@ -6,38 +6,50 @@ use std::io::{self, Write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::Seeded;
 use super::text::{self, Kind};
 use super::wire::{Flow, From, MSS, Wire, flags};
-use super::Seeded;
 
 /// A leak that stands in a capture.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Truth {
+pub(crate) struct Truth {
     /// Where: a surface of the contract.
-    pub surface: &'static str,
+    pub(crate) surface: &'static str,
     /// What names it there.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// The value.
-    pub value: String,
+    pub(crate) value: String,
     /// The flow's client.
-    pub client: String,
+    pub(crate) client: String,
 }
 
 /// A kind of capture.
-pub struct Workload {
+pub(crate) struct Workload {
     /// `bulk`, `small` …
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What it is.
-    pub about: &'static str,
+    pub(crate) about: &'static str,
     /// Writes about so many bytes and gives the truth.
-    pub write: fn(u64, usize, &mut dyn Write) -> io::Result<Vec<Truth>>,
+    pub(crate) write: fn(u64, usize, &mut dyn Write) -> io::Result<Vec<Truth>>,
 }
 
 /// All of them.
-pub const WORKLOADS: &[Workload] = &[
-    Workload { name: "bulk", about: "keep-alive flows, answers of 10-200 kB, some gzip, some chunked, one leak a MB", write: bulk },
-    Workload { name: "small", about: "flows of one request and one answer, a leak in 1 of 100", write: small },
-    Workload { name: "hostile", about: "many flows at once, 5 % out of order, 2 % sent again, 1 % lost, overlaps", write: hostile },
+pub(crate) const WORKLOADS: &[Workload] = &[
+    Workload {
+        name: "bulk",
+        about: "keep-alive flows, answers of 10-200 kB, some gzip, some chunked, one leak a MB",
+        write: bulk,
+    },
+    Workload {
+        name: "small",
+        about: "flows of one request and one answer, a leak in 1 of 100",
+        write: small,
+    },
+    Workload {
+        name: "hostile",
+        about: "many flows at once, 5 % out of order, 2 % sent again, 1 % lost, overlaps",
+        write: hostile,
+    },
     Workload { name: "noise", about: "10 % HTTP among TLS, SSH, UDP and DNS", write: noise },
     Workload { name: "open", about: "flows that stay open with half a request", write: open },
 ];
@@ -45,7 +57,10 @@ pub const WORKLOADS: &[Workload] = &[
 fn flow(seeded: &mut Seeded, number: usize) -> Flow {
     let n = number as u32;
     Flow {
-        client: ([10, 1 + (n >> 21) as u8, (n >> 13) as u8, 1 + ((n >> 5) & 0xff) as u8 % 250], 32_768 + ((n & 0x1f) << 8 | (n >> 21)) as u16),
+        client: (
+            [10, 1 + (n >> 21) as u8, (n >> 13) as u8, 1 + ((n >> 5) & 0xff) as u8 % 250],
+            32_768 + ((n & 0x1f) << 8 | (n >> 21)) as u16,
+        ),
         server: ([10, 200, 0, 1 + (n % 16) as u8], 80),
         next: [seeded.next() as u32, seeded.next() as u32],
     }
@@ -79,7 +94,13 @@ fn request(seeded: &mut Seeded, pad: usize, leak: Option<&str>) -> String {
 }
 
 /// An answer with head and body; a leak goes into its body.
-fn answer(seeded: &mut Seeded, length: usize, leak: Option<&str>, truth: &mut Vec<Truth>, client: &str) -> Vec<u8> {
+fn answer(
+    seeded: &mut Seeded,
+    length: usize,
+    leak: Option<&str>,
+    truth: &mut Vec<Truth>,
+    client: &str,
+) -> Vec<u8> {
     let kind = [Kind::Json, Kind::Html, Kind::Script][seeded.below(3)];
     let named = match kind {
         Kind::Json => "secret_key",
@@ -97,9 +118,17 @@ fn answer(seeded: &mut Seeded, length: usize, leak: Option<&str>, truth: &mut Ve
             Kind::Html => Some("div.@data-api-key".to_owned()),
             Kind::Script => None,
         };
-        truth.push(Truth { surface: "response.body", name, value: value.to_owned(), client: client.to_owned() });
+        truth.push(Truth {
+            surface: "response.body",
+            name,
+            value: value.to_owned(),
+            client: client.to_owned(),
+        });
     }
-    let mut head = format!("HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sun, 22 Nov 2026 08:00:00 GMT\r\nContent-Type: {}\r\n", kind.media());
+    let mut head = format!(
+        "HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sun, 22 Nov 2026 08:00:00 GMT\r\nContent-Type: {}\r\n",
+        kind.media()
+    );
     let mut body = text.into_bytes();
     if seeded.one_in(5) {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -153,7 +182,12 @@ fn bulk(seed: u64, bytes: usize, out: &mut dyn Write) -> io::Result<Vec<Truth>> 
             let in_query = leak.is_some() && seeded.one_in(3);
             let asked = request(&mut seeded, 60, leak.as_deref().filter(|_| in_query));
             if let (true, Some(value)) = (in_query, &leak) {
-                truth.push(Truth { surface: "request.query", name: Some("api_key".to_owned()), value: value.clone(), client: who.clone() });
+                truth.push(Truth {
+                    surface: "request.query",
+                    name: Some("api_key".to_owned()),
+                    value: value.clone(),
+                    client: who.clone(),
+                });
             }
             wire.send(flow, From::Client, asked.as_bytes())?;
             let answer = answer(&mut seeded, length, leak.as_deref().filter(|_| !in_query), &mut truth, &who);
@@ -194,16 +228,30 @@ fn small(seed: u64, bytes: usize, out: &mut dyn Write) -> io::Result<Vec<Truth>>
     Ok(truth)
 }
 
-fn short_exchange<W: Write>(seeded: &mut Seeded, wire: &mut Wire<W>, flow: &mut Flow, leaks: bool, truth: &mut Vec<Truth>) -> io::Result<()> {
+fn short_exchange<W: Write>(
+    seeded: &mut Seeded,
+    wire: &mut Wire<W>,
+    flow: &mut Flow,
+    leaks: bool,
+    truth: &mut Vec<Truth>,
+) -> io::Result<()> {
     let who = client(flow);
     let leak = leaks.then(|| key(seeded));
     if let Some(value) = &leak {
-        truth.push(Truth { surface: "request.query", name: Some("api_key".to_owned()), value: value.clone(), client: who });
+        truth.push(Truth {
+            surface: "request.query",
+            name: Some("api_key".to_owned()),
+            value: value.clone(),
+            client: who,
+        });
     }
     let asked = request(seeded, 150, leak.as_deref());
     wire.send(flow, From::Client, asked.as_bytes())?;
     let body = text::answer(seeded, Kind::Json, 1000, None);
-    let answer = format!("HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
     for segment in answer.as_bytes().chunks(MSS) {
         wire.send(flow, From::Server, segment)?;
     }
@@ -226,12 +274,21 @@ fn hostile(seed: u64, bytes: usize, out: &mut dyn Write) -> io::Result<Vec<Truth
             wire.open(&mut flow)?;
             let leak = seeded.one_in(100).then(|| key(&mut seeded));
             if let Some(value) = &leak {
-                truth.push(Truth { surface: "request.query", name: Some("api_key".to_owned()), value: value.clone(), client: client(&flow) });
+                truth.push(Truth {
+                    surface: "request.query",
+                    name: Some("api_key".to_owned()),
+                    value: value.clone(),
+                    client: client(&flow),
+                });
             }
             let at = truth.len().checked_sub(1).filter(|_| leak.is_some());
             let asked = request(&mut seeded, 150, leak.as_deref()).into_bytes();
             let body = text::answer(&mut seeded, Kind::Html, 700, None);
-            let answered = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes();
+            let answered = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            )
+            .into_bytes();
             let mut segments = Vec::new();
             let [mut c, mut s] = flow.next;
             for part in asked.chunks(300) {
@@ -269,7 +326,14 @@ fn hostile(seed: u64, bytes: usize, out: &mut dyn Write) -> io::Result<Vec<Truth
                 if seeded.one_in(50) {
                     // Sent again, half of it twice with what stood before.
                     let half = payload.len() / 2;
-                    wire.segment(flow, from, flags::ACK, sequence.wrapping_add(half as u32), 0, &payload[half..])?;
+                    wire.segment(
+                        flow,
+                        from,
+                        flags::ACK,
+                        sequence.wrapping_add(half as u32),
+                        0,
+                        &payload[half..],
+                    )?;
                     written += half + 66;
                 }
             }

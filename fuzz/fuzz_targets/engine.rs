@@ -15,6 +15,7 @@ static SETTINGS: LazyLock<Settings> = LazyLock::new(|| Settings {
     rules: Arc::new(RuleSet::load(true, &[]).expect("the shipped rules")),
     key: FingerprintKey::new(b"fuzz"),
     limits: LIMITS,
+    explain: false,
 });
 
 fuzz_target!(|bytes: &[u8]| {

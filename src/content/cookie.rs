@@ -33,6 +33,7 @@ mod tests {
 
     #[test]
     fn cookies_one_by_one() {
+        type Take = fn(&'static [u8], &mut dyn FnMut(Option<&'static [u8]>, &'static [u8]));
         type Cookies = &'static [(Option<&'static str>, &'static str)];
         let table: &[(&str, Cookies, Cookies)] = &[
             ("a=1; b=2", &[(Some("a"), "1"), (Some("b"), "2")], &[(Some("a"), "1")]),
@@ -43,17 +44,16 @@ mod tests {
             ("a=\"", &[(Some("a"), "\"")], &[(Some("a"), "\"")]),
         ];
         for (header, all, set) in table {
-            let collect =
-                |take: &dyn Fn(&'static [u8], &mut dyn FnMut(Option<&'static [u8]>, &'static [u8]))| {
-                    let mut told = Vec::new();
-                    take(header.as_bytes(), &mut |name, value| {
-                        let text = |bytes| std::str::from_utf8(bytes).unwrap();
-                        told.push((name.map(text), text(value)));
-                    });
-                    told
-                };
-            assert_eq!(collect(&|header, out| cookies(header, out)), *all, "{header}");
-            assert_eq!(collect(&|header, out| set_cookie(header, out)), *set, "{header}");
+            let collect = |take: Take| {
+                let mut told = Vec::new();
+                take(header.as_bytes(), &mut |name, value| {
+                    let text = |bytes| std::str::from_utf8(bytes).unwrap();
+                    told.push((name.map(text), text(value)));
+                });
+                told
+            };
+            assert_eq!(collect(cookies), *all, "{header}");
+            assert_eq!(collect(set_cookie), *set, "{header}");
         }
     }
 }

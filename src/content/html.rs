@@ -239,11 +239,8 @@ impl<'a> Page<'_, 'a> {
     fn space(&mut self, space: u8) {
         match self.pieces.last_mut() {
             None => {}
-            Some(Piece::Space(last)) => {
-                if space == b'\n' || *last == b' ' {
-                    *last = space;
-                }
-            }
+            Some(Piece::Space(last)) if space == b'\n' || *last == b' ' => *last = space,
+            Some(Piece::Space(_)) => {}
             Some(Piece::Raw(_)) => self.pieces.push(Piece::Space(space)),
         }
     }
@@ -334,6 +331,7 @@ fn find(bytes: &[u8], start: usize, needle: &[u8]) -> usize {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "a list of one place, not its bytes")]
 mod tests {
     use super::*;
     use crate::content::Media;

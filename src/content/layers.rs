@@ -35,6 +35,44 @@ pub fn layers(field: &Field<'_>, out: &mut dyn FnMut(Field<'_>)) {
     layers.inside(field, 0);
 }
 
+/// Whether a value can hold anything: the one look that most values get.
+fn may_hold(value: &[u8]) -> bool {
+    if value.len() < SHORTEST {
+        return false;
+    }
+    if matches!(
+        value,
+        [b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n' | b'/', ..]
+            | [b'e', b'y', ..]
+            | [b'.', b'e', ..]
+            | [b'j', b':', ..]
+    ) {
+        return true;
+    }
+    let mut run = 0;
+    let mut rest = value;
+    while let Some((&byte, behind)) = rest.split_first() {
+        if base64::is_digit(byte) {
+            run += 1;
+            if run >= RUN_DIGITS {
+                return true;
+            }
+        } else {
+            match byte {
+                b'%' | b'&' | b'\\' => return true,
+                b':' if behind.starts_with(b"//") => return true,
+                // The whole value is one run, but for padding.
+                b'=' if rest.len() <= 2 => {}
+                // A token goes on behind its header, which is never shorter.
+                b'.' if run >= VALUE_DIGITS => {}
+                _ => run = 0,
+            }
+        }
+        rest = behind;
+    }
+    run + 2 >= value.len() && value.len() >= VALUE_DIGITS
+}
+
 /// Where a run of text lies in its carrier, as a span of the carrier's own.
 fn part_span(carrier: &Field<'_>, run: &Range<usize>) -> Range<usize> {
     if carrier.origin == Origin::Text && carrier.span.len() == carrier.value.len() {
@@ -71,7 +109,7 @@ impl Layers<'_> {
 
     fn inside(&mut self, field: &Field<'_>, depth: usize) {
         let value = &*field.value;
-        if depth >= DEPTH || value.len() < SHORTEST || self.budget == 0 {
+        if depth >= DEPTH || self.budget == 0 || !may_hold(value) {
             return;
         }
         let whole = field.span.clone();

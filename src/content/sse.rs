@@ -85,6 +85,7 @@ fn event(
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "a list of one place, not its bytes")]
 mod tests {
     use super::*;
     use crate::content::Media;

@@ -192,6 +192,7 @@ fn find(bytes: &[u8], start: usize, needle: &[u8]) -> usize {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "a list of one place, not its bytes")]
 mod tests {
     use super::*;
     use crate::content::Media;

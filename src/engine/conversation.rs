@@ -147,7 +147,11 @@ impl Conversation {
     }
 
     pub(super) fn lose(&mut self, direction: Direction, reason: &'static str, bytes: u64, frame: u64) {
-        let tally = self.losses.entry((direction, reason)).or_insert(Tally { count: 0, bytes: 0, frames: [frame; 2] });
+        let tally = self.losses.entry((direction, reason)).or_insert(Tally {
+            count: 0,
+            bytes: 0,
+            frames: [frame; 2],
+        });
         tally.count += 1;
         tally.bytes += bytes;
         tally.frames[1] = tally.frames[1].max(frame);
@@ -171,7 +175,14 @@ impl Receiver for Workshop {
         }
     }
 
-    fn piece(&mut self, key: &FlowKey, state: &mut State, sender: Side, piece: Piece<'_>, now: Now) -> Interest {
+    fn piece(
+        &mut self,
+        key: &FlowKey,
+        state: &mut State,
+        sender: Side,
+        piece: Piece<'_>,
+        now: Now,
+    ) -> Interest {
         let Some(conversation) = state else { return Interest::Nothing };
         let verdict = match piece {
             Piece::Data { bytes, frame, time } => {
@@ -197,7 +208,15 @@ impl Receiver for Workshop {
         }
     }
 
-    fn datagram(&mut self, key: &FlowKey, state: &mut State, sender: Side, bytes: &[u8], _cut: u32, now: Now) {
+    fn datagram(
+        &mut self,
+        key: &FlowKey,
+        state: &mut State,
+        sender: Side,
+        bytes: &[u8],
+        _cut: u32,
+        now: Now,
+    ) {
         let Some(conversation) = state else { return };
         let direction = conversation.direction(sender);
         let carrier = Carrier { frame: now.frame, time: now.time };
@@ -228,7 +247,11 @@ impl Receiver for Workshop {
         }
         let protocol = conversation.protocol;
         if protocol == "unknown" && key.transport() == Transport::Tcp {
-            self.stats.not_inspected(if matches!(conversation.known, Known::NotYet) { "no-data" } else { "unknown-protocol" });
+            self.stats.not_inspected(if matches!(conversation.known, Known::NotYet) {
+                "no-data"
+            } else {
+                "unknown-protocol"
+            });
         }
         *self.stats.protocols.entry(protocol).or_default() += 1;
         self.tell_rest(key, &conversation);
@@ -243,7 +266,15 @@ enum Verdict {
 }
 
 impl Workshop {
-    fn data(&mut self, key: &FlowKey, conversation: &mut Conversation, sender: Side, bytes: &[u8], carrier: Carrier, now: Now) -> Verdict {
+    fn data(
+        &mut self,
+        key: &FlowKey,
+        conversation: &mut Conversation,
+        sender: Side,
+        bytes: &[u8],
+        carrier: Carrier,
+        now: Now,
+    ) -> Verdict {
         if conversation.parser.is_none() {
             if let Known::Unknown(probed) = conversation.known {
                 return self.unknown(key, conversation, sender, bytes, carrier, now, probed);
@@ -323,10 +354,21 @@ impl Workshop {
         match progress {
             Progress::Consumed(consumed) => {
                 conversation.parser = Some(parser);
-                self.keep(key, conversation, direction, bytes.get(consumed..).unwrap_or_default(), consumed, marks, carrier, now);
+                self.keep(
+                    key,
+                    conversation,
+                    direction,
+                    bytes.get(consumed..).unwrap_or_default(),
+                    consumed,
+                    marks,
+                    carrier,
+                    now,
+                );
                 Verdict::Go
             }
-            Progress::Switch { consumed, to } => self.switch(key, conversation, direction, bytes, consumed, marks, carrier, now, to),
+            Progress::Switch { consumed, to } => {
+                self.switch(key, conversation, direction, bytes, consumed, marks, carrier, now, to)
+            }
             Progress::Stop => {
                 // What follows is searched as text.
                 conversation.known = Known::Unknown(PROBES);
@@ -412,7 +454,11 @@ impl Workshop {
             if bytes.is_empty() {
                 continue;
             }
-            let sender = if direction == Direction::ToServer { conversation.client } else { conversation.client.other() };
+            let sender = if direction == Direction::ToServer {
+                conversation.client
+            } else {
+                conversation.client.other()
+            };
             let first = marks.carried(0..1).map_or(carrier, |carried| carried.first);
             if let Verdict::Leave(protocol) = self.data(key, conversation, sender, bytes, first, now) {
                 return Verdict::Leave(protocol);
@@ -474,11 +520,19 @@ impl Workshop {
     }
 
     /// A hole of so many bytes, or the end of a direction: what was kept is shown a last time.
-    fn interrupt(&mut self, key: &FlowKey, conversation: &mut Conversation, sender: Side, missing: Option<u64>, now: Now) {
+    fn interrupt(
+        &mut self,
+        key: &FlowKey,
+        conversation: &mut Conversation,
+        sender: Side,
+        missing: Option<u64>,
+        now: Now,
+    ) {
         let direction = conversation.direction(sender);
         let half = conversation.half(direction);
         let (rest, mut marks) = (std::mem::take(&mut half.kept), std::mem::take(&mut half.marks));
-        let carrier = marks.carried(0..1).map_or(Carrier { frame: now.frame, time: now.time }, |carried| carried.first);
+        let carrier =
+            marks.carried(0..1).map_or(Carrier { frame: now.frame, time: now.time }, |carried| carried.first);
         let parser = conversation.parser.take();
         let mut tap = Tap::new(self, conversation, key, now, &rest, &mut marks, carrier);
         let Some(mut parser) = parser else {
@@ -502,7 +556,13 @@ impl Workshop {
     }
 
     /// A flow that is not looked into: what it showed so far is told, and nothing is kept.
-    fn leave(&mut self, key: &FlowKey, conversation: Box<Conversation>, protocol: &'static Protocol, _now: Now) {
+    fn leave(
+        &mut self,
+        key: &FlowKey,
+        conversation: Box<Conversation>,
+        protocol: &'static Protocol,
+        _now: Now,
+    ) {
         self.stats.not_inspected(protocol.not_inspected);
         *self.stats.protocols.entry(protocol.name).or_default() += 1;
         self.tell_rest(key, &conversation);

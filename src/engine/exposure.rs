@@ -26,7 +26,7 @@ pub(super) fn of_secret(seen: Circumstance<'_>) -> Vec<Exposure> {
         _ => false,
     };
     let in_cookie = matches!(seen.surface, Surface::RequestCookie | Surface::ResponseCookie);
-    let opened = matches!(seen.origin, Origin::Layer(layer) if layer == "session" || layer == "jwt");
+    let opened = matches!(seen.origin, Origin::Layer("session" | "jwt" | "json" | "base64"));
     [
         (Exposure::QueryString, seen.surface == Surface::RequestQuery),
         (Exposure::Url, in_url),
@@ -36,7 +36,7 @@ pub(super) fn of_secret(seen: Circumstance<'_>) -> Vec<Exposure> {
         (Exposure::Traceback, seen.in_traceback),
         (Exposure::Log, seen.surface == Surface::Log),
         (Exposure::Stored, seen.surface == Surface::Command),
-        (Exposure::ClientSession, opened && (in_cookie || seen.origin == Origin::Layer("jwt"))),
+        (Exposure::ClientSession, opened && in_cookie || seen.origin == Origin::Layer("jwt")),
     ]
     .into_iter()
     .filter_map(|(exposure, holds)| holds.then_some(exposure))
@@ -77,9 +77,18 @@ mod tests {
         for (seen, exposures) in [
             (PLAIN, vec![QueryString, Cleartext]),
             (Circumstance { encrypted: true, ..PLAIN }, vec![QueryString]),
-            (Circumstance { surface: Surface::RequestHeader, name: Some("referer"), ..PLAIN }, vec![Url, Cleartext]),
-            (Circumstance { surface: Surface::RequestHeader, name: Some("X-Api-Key"), ..PLAIN }, vec![Cleartext]),
-            (Circumstance { surface: Surface::ResponseHeader, name: Some("Location"), ..PLAIN }, vec![Url, Cleartext, Response]),
+            (
+                Circumstance { surface: Surface::RequestHeader, name: Some("referer"), ..PLAIN },
+                vec![Url, Cleartext],
+            ),
+            (
+                Circumstance { surface: Surface::RequestHeader, name: Some("X-Api-Key"), ..PLAIN },
+                vec![Cleartext],
+            ),
+            (
+                Circumstance { surface: Surface::ResponseHeader, name: Some("Location"), ..PLAIN },
+                vec![Url, Cleartext, Response],
+            ),
             (
                 Circumstance { surface: Surface::ResponseBody, reflected: true, in_traceback: true, ..PLAIN },
                 vec![Cleartext, Response, Reflected, Traceback],
@@ -108,7 +117,11 @@ mod tests {
             (Low, false, true, false, Low),
             (Info, false, true, false, Info),
         ] {
-            assert_eq!(severity(by_rule, is_secret, loopback, refused), severity_now, "{by_rule:?} {loopback} {refused}");
+            assert_eq!(
+                severity(by_rule, is_secret, loopback, refused),
+                severity_now,
+                "{by_rule:?} {loopback} {refused}"
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Fields to findings: what the rules see in one message part, told once, by the most specific rule.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,12 +12,13 @@ use crate::model::finding::{Finding, FindingId, FlowText, FoundSecret, HttpText}
 use crate::model::message::Origin;
 use crate::model::redact::{self, Known};
 use crate::model::secret::FingerprintKey;
+use crate::model::text::percent_decode;
 use crate::model::{Confidence, Exposure, Field, Secret, Severity, Surface};
 use crate::rule::{Context, Kind, Match, RuleId, RuleSet};
 
-use super::evidence;
 use super::exposure::{self, Circumstance};
 use super::marks::Carried;
+use super::{Unsaid, evidence};
 
 /// Shortest secret whose return in a response is followed, in bytes.
 const LEAST_FOLLOWED: usize = 6;
@@ -82,15 +84,44 @@ pub(super) struct Inspector {
     key: FingerprintKey,
     matches: Vec<Match>,
     sightings: Vec<Sighting>,
+    explain: bool,
+    /// What rules saw and did not tell; gathered only to explain.
+    pub(super) unsaid: Vec<Unsaid>,
 }
 
 impl Inspector {
-    pub(super) fn new(rules: Arc<RuleSet>, key: FingerprintKey) -> Self {
-        Self { rules, key, matches: Vec::new(), sightings: Vec::new() }
+    pub(super) fn new(rules: Arc<RuleSet>, key: FingerprintKey, explain: bool) -> Self {
+        Self { rules, key, matches: Vec::new(), sightings: Vec::new(), explain, unsaid: Vec::new() }
+    }
+
+    /// What the rules see in a field; what they do not tell is noted where asked for.
+    fn matches(&mut self, field: &Field<'_>, context: &Context<'_>, matches: &mut Vec<Match>) {
+        if !self.explain {
+            return self.rules.field(field, context, matches, None);
+        }
+        let mut suppressed = Vec::new();
+        self.rules.field(field, context, matches, Some(&mut suppressed));
+        for held_back in suppressed {
+            let Some(rule) = self.rules.rule(held_back.rule) else { continue };
+            let value = field.value.get(held_back.secret).unwrap_or_default();
+            let name =
+                field.name.as_deref().map(|name| format!(" {}", redact::name(name, &[]))).unwrap_or_default();
+            self.unsaid.push(Unsaid {
+                rule: rule.text.id.clone(),
+                place: format!("{}{name}", field.surface.as_str()),
+                redacted: redact::redact(value, rule.password),
+                reason: held_back.reason.into_owned(),
+            });
+        }
     }
 
     /// Looks at a field and at what is inside its value. `frames` says which frames carry a range of the carrier.
-    pub(super) fn field(&mut self, field: &Field<'_>, scene: &Scene<'_>, frames: &dyn Fn(Range<usize>) -> Carried) {
+    pub(super) fn field(
+        &mut self,
+        field: &Field<'_>,
+        scene: &Scene<'_>,
+        frames: &dyn Fn(Range<usize>) -> Carried,
+    ) {
         self.one(field, scene, frames);
         content::layers(field, &mut |inner| self.one(&inner, scene, frames));
     }
@@ -98,16 +129,23 @@ impl Inspector {
     fn one(&mut self, field: &Field<'_>, scene: &Scene<'_>, frames: &dyn Fn(Range<usize>) -> Carried) {
         let context = Context { status: scene.status, essence: scene.essence, path: scene.source };
         let mut matches = std::mem::take(&mut self.matches);
-        self.rules.field(field, &context, &mut matches, None);
+        self.matches(field, &context, &mut matches);
         let first = self.sightings.len();
         for found in matches.drain(..) {
-            let Some(value) = field.value.get(found.secret.clone()) else { continue };
-            let context = (found.whole != found.secret).then(|| {
-                let whole = field.value.get(found.whole.clone()).unwrap_or_default();
-                let start = found.secret.start.saturating_sub(found.whole.start);
-                (Secret::new(whole), start..start + found.secret.len())
-            });
-            let reflected = field.surface.is_response() && scene.followed.iter().any(|followed| followed.value.expose() == value);
+            let Some(raw) = field.value.get(found.secret.clone()) else { continue };
+            let whole = field.value.get(found.whole.clone()).unwrap_or_default();
+            let start = found.secret.start.saturating_sub(found.whole.start);
+            let within = start..start + found.secret.len();
+            // What a URL carries is encoded once more.
+            let value = if evidence::is_userinfo(whole, &within) {
+                percent_decode(raw, false)
+            } else {
+                Cow::Borrowed(raw)
+            };
+            let value = &*value;
+            let context = (found.whole != found.secret).then(|| (Secret::new(whole), within));
+            let reflected = field.surface.is_response()
+                && scene.followed.iter().any(|followed| followed.value.expose() == value);
             self.sightings.push(Sighting {
                 rule: found.rule,
                 kind: found.kind,
@@ -131,7 +169,13 @@ impl Inspector {
     }
 
     /// Secrets of requests that come back where no rule knows them by themselves.
-    fn reflections(&mut self, field: &Field<'_>, scene: &Scene<'_>, frames: &dyn Fn(Range<usize>) -> Carried, first: usize) {
+    fn reflections(
+        &mut self,
+        field: &Field<'_>,
+        scene: &Scene<'_>,
+        frames: &dyn Fn(Range<usize>) -> Carried,
+        first: usize,
+    ) {
         for followed in scene.followed {
             let value = followed.value.expose();
             let Some(at) = memchr::memmem::find(&field.value, value) else { continue };
@@ -181,24 +225,35 @@ impl Inspector {
         });
     }
 
-    /// Whether anything was seen since the last [`Self::findings`].
-    pub(super) fn has_sightings(&self) -> bool {
-        !self.sightings.is_empty()
-    }
-
     /// The findings of one message part, in the order of their places; and the secrets to follow.
     pub(super) fn findings(&mut self, scene: &Scene<'_>, follow: &mut Vec<Followed>) -> Vec<Finding> {
+        if self.sightings.is_empty() {
+            return Vec::new();
+        }
         let mut sightings = std::mem::take(&mut self.sightings);
         self.keep_most_specific(&mut sightings);
-        let redacted: Vec<String> = sightings.iter().map(|seen| redact::redact(seen.value.expose(), self.is_password(seen.rule))).collect();
+        let redacted: Vec<String> = sightings
+            .iter()
+            .map(|seen| redact::redact(seen.value.expose(), self.is_password(seen.rule)))
+            .collect();
         let mut known: Vec<Known<'_>> = Vec::new();
-        let followed_redacted: Vec<String> =
-            scene.followed.iter().map(|followed| redact::redact(followed.value.expose(), self.is_password(followed.rule))).collect();
+        let followed_redacted: Vec<String> = scene
+            .followed
+            .iter()
+            .map(|followed| redact::redact(followed.value.expose(), self.is_password(followed.rule)))
+            .collect();
         known.extend(
-            sightings.iter().zip(&redacted).map(|(seen, redacted)| Known { value: seen.value.expose(), redacted }),
+            sightings
+                .iter()
+                .zip(&redacted)
+                .map(|(seen, redacted)| Known { value: seen.value.expose(), redacted }),
         );
         known.extend(
-            scene.followed.iter().zip(&followed_redacted).map(|(followed, redacted)| Known { value: followed.value.expose(), redacted }),
+            scene
+                .followed
+                .iter()
+                .zip(&followed_redacted)
+                .map(|(followed, redacted)| Known { value: followed.value.expose(), redacted }),
         );
         known.retain(|known| !known.value.is_empty());
         // The longest first: a secret within a secret must not leave the rest of it to be seen.
@@ -215,7 +270,12 @@ impl Inspector {
                 && seen.value.expose().len() >= LEAST_FOLLOWED
                 && self.rules.rule(seen.rule).is_some_and(|rule| !rule.once_per_host);
             if follows {
-                follow.push(Followed { value: seen.value.clone(), rule: seen.rule, severity: seen.severity, confidence: seen.confidence });
+                follow.push(Followed {
+                    value: seen.value.clone(),
+                    rule: seen.rule,
+                    severity: seen.severity,
+                    confidence: seen.confidence,
+                });
             }
         }
         sightings.clear();
@@ -235,24 +295,37 @@ impl Inspector {
                 !is_layer(a.origin),
             ))
         });
+        // Of several error pages in one document the one that says most.
+        let page = sightings.iter().filter(|seen| seen.kind == Kind::Traceback).map(specificity).max();
+        sightings.retain(|seen| seen.kind != Kind::Traceback || Some(specificity(seen)) == page);
         let mut kept: Vec<Sighting> = Vec::with_capacity(sightings.len());
-        let mut told: HashSet<(Surface, Option<String>, Vec<u8>, Option<String>), ahash::RandomState> = HashSet::default();
+        let mut told: HashSet<(Surface, Option<String>, Vec<u8>, Option<String>), ahash::RandomState> =
+            HashSet::default();
         for seen in sightings.drain(..) {
             // Kinds without a secret are told once for what they say; layers of one carrier hold one value once.
             let place = (seen.surface, seen.name.clone(), seen.value.expose().to_vec(), seen.detail.clone());
-            let doubled = seen.kind == Kind::Secret
-                && is_layer(seen.origin)
-                && kept.iter().any(|other| {
-                    other.surface == seen.surface && touch(&other.span, &seen.span) && other.value.expose() == seen.value.expose()
-                });
-            if !doubled && told.insert(place) {
-                kept.push(seen);
+            let double = (seen.kind == Kind::Secret)
+                .then(|| kept.iter_mut().find(|other| is_same_value(other, &seen)))
+                .flatten();
+            match double {
+                // The path goes on into the layer: its name says more.
+                Some(other) if is_deeper(&seen, other) => {
+                    (other.name, other.origin) = (seen.name, seen.origin)
+                }
+                Some(other) if is_layer(other.origin) || is_layer(seen.origin) => {}
+                _ if told.insert(place) => kept.push(seen),
+                _ => {}
             }
         }
-        let present: HashSet<&str> = kept.iter().filter_map(|seen| rules.rule(seen.rule)).map(|rule| rule.text.id.as_str()).collect();
+        let present: HashSet<&str> =
+            kept.iter().filter_map(|seen| rules.rule(seen.rule)).map(|rule| rule.text.id.as_str()).collect();
         let requirements: Vec<bool> = kept
             .iter()
-            .map(|seen| rules.rule(seen.rule).is_none_or(|rule| rule.requires.iter().all(|id| present.contains(id.as_str()))))
+            .map(|seen| {
+                rules
+                    .rule(seen.rule)
+                    .is_none_or(|rule| rule.requires.iter().all(|id| present.contains(id.as_str())))
+            })
             .collect();
         let mut met = requirements.into_iter();
         kept.retain(|_| met.next().unwrap_or(true));
@@ -260,7 +333,14 @@ impl Inspector {
         *sightings = kept;
     }
 
-    fn finding(&self, seen: &Sighting, redacted: &str, known: &[Known<'_>], in_traceback: bool, scene: &Scene<'_>) -> Option<Finding> {
+    fn finding(
+        &self,
+        seen: &Sighting,
+        redacted: &str,
+        known: &[Known<'_>],
+        in_traceback: bool,
+        scene: &Scene<'_>,
+    ) -> Option<Finding> {
         let rule = self.rules.rule(seen.rule)?;
         let name = seen.name.as_deref().map(|name| redact::name(name, known));
         let exposures = match seen.kind {
@@ -282,7 +362,9 @@ impl Inspector {
             redacted: redacted.to_owned(),
             value: seen.value.clone(),
         });
-        let mark = secret.as_ref().map_or_else(|| evidence.as_bytes().to_vec(), |secret| secret.fingerprint.0.to_vec());
+        let mark = secret
+            .as_ref()
+            .map_or_else(|| evidence.as_bytes().to_vec(), |secret| secret.fingerprint.0.to_vec());
         let id = identity(&[
             scene.source.as_bytes(),
             &seen.carried.first.frame.to_be_bytes(),
@@ -317,7 +399,14 @@ impl Inspector {
         })
     }
 
-    fn evidence(&self, seen: &Sighting, redacted: &str, name: Option<&str>, known: &[Known<'_>], scene: &Scene<'_>) -> String {
+    fn evidence(
+        &self,
+        seen: &Sighting,
+        redacted: &str,
+        name: Option<&str>,
+        known: &[Known<'_>],
+        scene: &Scene<'_>,
+    ) -> String {
         if let Some(detail) = &seen.detail
             && seen.kind != Kind::Secret
         {
@@ -352,6 +441,22 @@ fn relate(sightings: &[Sighting], findings: &mut [Finding]) {
         });
         finding.related = related.map(|(_, (_, id))| *id).take(MOST).collect();
     }
+}
+
+/// Whether two sightings are one value in one place, seen through more than one layer.
+fn is_same_value(one: &Sighting, other: &Sighting) -> bool {
+    one.surface == other.surface
+        && touch(&one.span, &other.span)
+        && one.value.expose() == other.value.expose()
+}
+
+/// Whether a sighting lies in a named layer of another.
+fn is_deeper(inner: &Sighting, outer: &Sighting) -> bool {
+    let (Some(inner_name), outer_name) = (inner.name.as_deref(), outer.name.as_deref().unwrap_or_default())
+    else {
+        return false;
+    };
+    is_layer(inner.origin) && inner_name.len() > outer_name.len() && inner_name.starts_with(outer_name)
 }
 
 /// The place of a part of a field's value in its carrier; of a decoded value the whole place.

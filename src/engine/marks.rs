@@ -91,7 +91,9 @@ mod tests {
         for (offset, frame) in [(0, 5), (10, 7), (20, 6)] {
             marks.push(offset, carrier(frame));
         }
-        for (range, first, last) in [(0..10, 5, 5), (0..11, 5, 7), (10..20, 7, 7), (15..25, 6, 7), (25..25, 6, 6), (10..10, 7, 7)] {
+        for (range, first, last) in
+            [(0..10, 5, 5), (0..11, 5, 7), (10..20, 7, 7), (15..25, 6, 7), (25..25, 6, 6), (10..10, 7, 7)]
+        {
             let carried = marks.carried(range.clone()).unwrap();
             assert_eq!((carried.first.frame, carried.last), (first, last), "{range:?}");
         }

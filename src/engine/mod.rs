@@ -43,6 +43,8 @@ pub struct Settings {
     pub key: FingerprintKey,
     /// Limits over all shards.
     pub limits: Limits,
+    /// Whether what rules saw and did not tell is reported too.
+    pub explain: bool,
 }
 
 /// Limits that fit an ordinary machine: a million flows, half a gigabyte of early bytes.
@@ -61,6 +63,21 @@ pub enum Report {
     Finding(Box<Finding>),
     /// What could not be seen of a flow.
     Lost(LostInFlow),
+    /// What a rule saw and did not tell.
+    Suppressed(Unsaid),
+}
+
+/// What a rule saw and did not tell; every text redacted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsaid {
+    /// The rule.
+    pub rule: String,
+    /// Surface, and name where it has one.
+    pub place: String,
+    /// The value.
+    pub redacted: String,
+    /// Why it was not told.
+    pub reason: String,
 }
 
 /// What could not be seen of one direction of a flow for one reason.
@@ -130,7 +147,11 @@ impl Engine {
         Self {
             tables: (0..SHARDS).map(|_| Table::new(limits)).collect(),
             workshop: Workshop {
-                inspector: Inspector::new(Arc::clone(&settings.rules), settings.key.clone()),
+                inspector: Inspector::new(
+                    Arc::clone(&settings.rules),
+                    settings.key.clone(),
+                    settings.explain,
+                ),
                 source: Arc::from(""),
                 stats: Stats::default(),
                 hits: Vec::new(),
@@ -214,6 +235,7 @@ impl Workshop {
         let carried = match &report {
             Report::Finding(finding) => finding.frames[0],
             Report::Lost(lost) => lost.frames[0],
+            Report::Suppressed(_) => self.frame,
         };
         self.released.push(Released { frame: self.frame, carried, shard: self.shard, report });
     }

@@ -79,7 +79,9 @@ impl Stats {
     /// These counts as the last event tells them.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        let owned = |counts: &BTreeMap<&'static str, u64>| counts.iter().map(|(&name, &count)| (name.to_owned(), count)).collect();
+        let owned = |counts: &BTreeMap<&'static str, u64>| {
+            counts.iter().map(|(&name, &count)| (name.to_owned(), count)).collect()
+        };
         Summary {
             frames: self.frames,
             bytes: self.bytes,

@@ -89,23 +89,33 @@ impl<'a> Tap<'a> {
         !hits.is_empty()
             || memchr::memchr(b'%', target).is_some()
             || response
-                && self.conversation.followed.iter().any(|followed| memchr::memmem::find(head, followed.value.expose()).is_some())
+                && self
+                    .conversation
+                    .followed
+                    .iter()
+                    .any(|followed| memchr::memmem::find(head, followed.value.expose()).is_some())
     }
 
     /// Looks at the fields of a head and tells what was found there.
-    fn head(&mut self, exchange: u32, status: Option<u16>, at: usize, fields: impl FnOnce(&mut dyn FnMut(Field<'_>))) {
+    fn head(
+        &mut self,
+        exchange: u32,
+        status: Option<u16>,
+        at: usize,
+        fields: impl FnOnce(&mut dyn FnMut(Field<'_>)),
+    ) {
         let conversation = &*self.conversation;
         let scene = scene(conversation, self.key, exchange, status, "", &self.workshop.source);
         let marks = &*self.marks;
         let carrier = self.carrier;
-        let frames = |range: Range<usize>| marks.carried(at + range.start..at + range.end).unwrap_or(Carried::by(carrier));
+        let frames = |range: Range<usize>| {
+            marks.carried(at + range.start..at + range.end).unwrap_or(Carried::by(carrier))
+        };
         let inspector = &mut self.workshop.inspector;
         fields(&mut |field| inspector.field(&field, &scene, &frames));
-        if !inspector.has_sightings() {
-            return;
-        }
         let mut follow = Vec::new();
-        let findings = self.workshop.inspector.findings(&scene, &mut follow);
+        let findings = inspector.findings(&scene, &mut follow);
+        self.workshop.explain();
         self.follow(follow);
         self.workshop.tell(self.conversation, exchange, findings, self.now);
     }
@@ -124,6 +134,9 @@ impl<'a> Tap<'a> {
 
     fn finish_body(&mut self, direction: Direction) {
         if let Some(mut body) = self.conversation.half(direction).body.take() {
+            if let Err(skip) = body.finish() {
+                self.skipped(direction, skip, 0);
+            }
             self.look_into(&mut body);
             self.workshop.recycle(body.buffer);
         }
@@ -149,20 +162,28 @@ impl<'a> Tap<'a> {
         if hits.is_empty() {
             return;
         }
-        hits.sort_unstable_by_key(|hit| (hit.start, hit.end));
+        merge(hits);
         let hits = std::mem::take(&mut self.workshop.hits);
         let status = self.conversation.exchange(body.exchange).and_then(|exchange| exchange.status);
         let status = if body.surface.is_response() { status } else { None };
-        let scene = scene(self.conversation, self.key, body.exchange, status, &body.media.essence, &self.workshop.source);
+        let scene = scene(
+            self.conversation,
+            self.key,
+            body.exchange,
+            status,
+            &body.media.essence,
+            &self.workshop.source,
+        );
         let whole = body.carried.unwrap_or(Carried::by(self.carrier));
         let frames = |range: Range<usize>| if recoded { whole } else { body.frames(range).unwrap_or(whole) };
-        let document = Document { bytes: &text, media: &body.media, surface: body.surface, partial: body.partial };
+        let document =
+            Document { bytes: &text, media: &body.media, surface: body.surface, partial: body.partial };
         let inspector = &mut self.workshop.inspector;
         content::fields(&document, &Wanted::At(&hits), &mut |field| inspector.field(&field, &scene, &frames));
         let mut follow = Vec::new();
-        let findings = self.workshop.inspector.findings(&scene, &mut follow);
+        let findings = inspector.findings(&scene, &mut follow);
         let exchange = body.exchange;
-        drop(scene);
+        self.workshop.explain();
         self.follow(follow);
         self.workshop.hits = hits;
         self.workshop.tell(self.conversation, exchange, findings, self.now);
@@ -179,7 +200,9 @@ impl<'a> Tap<'a> {
         let start = offset_in(self.shown, bytes);
         let mut done = 0;
         while done < bytes.len() {
-            let place = start.and_then(|start| self.marks.piece(start + done, start + bytes.len()).map(|(by, until)| (by, until - start)));
+            let place = start.and_then(|start| {
+                self.marks.piece(start + done, start + bytes.len()).map(|(by, until)| (by, until - start))
+            });
             let (carrier, until) = place.unwrap_or((self.carrier, bytes.len()));
             let piece = bytes.get(done..until).unwrap_or_default();
             if let Err(skip) = body.push(piece, carrier) {
@@ -310,6 +333,18 @@ impl Output for Tap<'_> {
     }
 }
 
+/// Sorts ranges and joins those that touch.
+fn merge(ranges: &mut Vec<Range<usize>>) {
+    ranges.sort_unstable_by_key(|range| (range.start, range.end));
+    ranges.dedup_by(|next, before| {
+        let touches = next.start <= before.end;
+        if touches {
+            before.end = before.end.max(next.end);
+        }
+        touches
+    });
+}
+
 fn scene<'s>(
     conversation: &'s Conversation,
     key: &FlowKey,
@@ -336,8 +371,21 @@ fn scene<'s>(
 }
 
 impl Workshop {
+    /// Reports what rules saw and did not tell, where that was asked for.
+    fn explain(&mut self) {
+        for unsaid in std::mem::take(&mut self.inspector.unsaid) {
+            self.report(super::Report::Suppressed(unsaid));
+        }
+    }
+
     /// Tells findings: at once where the answer is known, else when its head has come.
-    pub(super) fn tell(&mut self, conversation: &Conversation, exchange: u32, findings: Vec<crate::model::finding::Finding>, now: Now) {
+    pub(super) fn tell(
+        &mut self,
+        conversation: &Conversation,
+        exchange: u32,
+        findings: Vec<crate::model::finding::Finding>,
+        now: Now,
+    ) {
         for finding in findings {
             let waits = !finding.surface.is_response()
                 && conversation.exchange(exchange).is_some_and(|known| known.status.is_none());

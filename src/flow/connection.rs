@@ -19,6 +19,8 @@ use crate::model::{FlowKey, Side};
 pub(super) const GRACE_SEGMENTS: u16 = 16;
 /// Capture time for which it is waited out.
 pub(super) const GRACE: Ticks = Ticks::new(Duration::from_millis(250));
+/// Steps taken at once where waiting is over.
+const ROUNDS: u32 = 8;
 /// A flow silent for this long may be followed by another one of the same ports.
 const QUIET: Ticks = Ticks::new(Duration::from_secs(10));
 /// A SYN this little ahead, on a flow that lives, is no new connection (RFC 5961 section 4).
@@ -172,7 +174,7 @@ impl<R: Receiver> Pair<'_, '_, R> {
             Side::High => (&mut *self.high, &mut *self.low, &mut *self.shared),
         };
         own.seen();
-        if flags.has(Flags::ACK) {
+        if flags.0 & (Flags::ACK | Flags::RST) == Flags::ACK {
             peer.acknowledge(Sequence(segment.acknowledgment));
         }
         let mut start = Sequence(segment.sequence);
@@ -188,7 +190,8 @@ impl<R: Receiver> Pair<'_, '_, R> {
         }
         let span = Span { bytes: segment.payload, cut: segment.cut };
         if span.len() > 0 {
-            own.accept(sender, start, span, peer.blocks(), shared, &mut self.out);
+            let ack = flags.has(Flags::ACK).then_some(Sequence(segment.acknowledgment));
+            own.accept(sender, start, span, ack, peer, shared, &mut self.out);
         }
         if flags.has(Flags::FIN) {
             own.finish_at(start.plus(span.len()), false);
@@ -197,23 +200,23 @@ impl<R: Receiver> Pair<'_, '_, R> {
     }
 
     fn reset(&mut self, segment: &Segment<'_>) -> Course {
+        let ack = segment.flags.has(Flags::ACK).then_some(Sequence(segment.acknowledgment));
+        let near = -RST_BEFORE..=RST_BEHIND;
         let at = Sequence(segment.sequence);
         let (own, peer, _) = self.halves(segment.sender);
-        let offset = at.offset_from(own.next());
-        if !own.has(Half::KNOWN) {
+        let fits = if own.has(Half::KNOWN) {
+            near.contains(&at.offset_from(own.next()))
+        } else {
             // The answer to a SYN has no sequence number of its own: what it acknowledges must fit.
-            let fits = !segment.flags.has(Flags::ACK)
-                || !peer.has(Half::KNOWN)
-                || (-RST_BEFORE..=RST_BEHIND)
-                    .contains(&Sequence(segment.acknowledgment).offset_from(peer.next()));
-            if fits && !own.has(Half::UNSETTLED) {
-                return Course::Over;
+            ack.is_none_or(|ack| !peer.has(Half::KNOWN) || near.contains(&ack.offset_from(peer.next())))
+        };
+        if fits {
+            if let Some(ack) = ack {
+                peer.acknowledge(ack);
             }
-            if fits {
-                own.finish_at(at, true);
-            }
-        } else if (-RST_BEFORE..=RST_BEHIND).contains(&offset) {
-            if offset <= 0 && !peer.blocks() && !own.is_busy() && !peer.is_busy() {
+            let is_new = !own.has(Half::KNOWN | Half::UNSETTLED);
+            let is_due = own.has(Half::KNOWN) && at.offset_from(own.next()) <= 0 && !own.is_busy();
+            if (is_new || is_due) && !peer.blocks() && !peer.is_busy() {
                 return Course::Over;
             }
             own.finish_at(at, true);
@@ -224,7 +227,8 @@ impl<R: Receiver> Pair<'_, '_, R> {
     /// Hands on what can be, gives up what was waited for long enough.
     fn settle(&mut self, another: bool) -> Course {
         let mut another = another;
-        loop {
+        // What is waited for begins anew with each step, so a few steps are all there can be.
+        for _ in 0..ROUNDS {
             self.flow_on();
             if self.out.interest == Interest::Nothing {
                 return Course::Clear;
@@ -243,7 +247,12 @@ impl<R: Receiver> Pair<'_, '_, R> {
                         moved = true;
                         match wait {
                             Wait::Reset => return Course::Over,
-                            Wait::Start => own.settle(),
+                            Wait::Start => {
+                                own.settle();
+                                if !peer.has(Half::SEEN) {
+                                    peer.absent();
+                                }
+                            }
                             Wait::Other => peer.absent(),
                             Wait::Acknowledged | Wait::Hole => self.give_up(side),
                         }
@@ -256,6 +265,7 @@ impl<R: Receiver> Pair<'_, '_, R> {
             }
             another = false;
         }
+        Course::Waits
     }
 
     /// Low and High, that one first whose early bytes were captured first.
@@ -277,21 +287,30 @@ impl<R: Receiver> Pair<'_, '_, R> {
         loop {
             let mut moved = false;
             for side in self.order() {
+                // The end of the one is told before what the other sent upon it.
+                self.end(side.other());
                 let (own, peer, shared) = match side {
                     Side::Low => (&mut *self.low, &*self.high, &mut *self.shared),
                     Side::High => (&mut *self.high, &*self.low, &mut *self.shared),
                 };
-                if own.has(Half::ENDED | Half::UNSETTLED) || peer.blocks() {
-                    continue;
-                }
-                moved |= own.drain(side, shared, &mut self.out);
-                if own.is_at_end() && !own.has(Half::RESET) {
-                    own.end(side, &mut self.out);
+                if !own.has(Half::ENDED | Half::UNSETTLED) {
+                    moved |= own.drain(side, Some(peer), shared, &mut self.out);
+                    self.end(side);
                 }
             }
             if !moved {
                 return;
             }
+        }
+    }
+
+    fn end(&mut self, side: Side) {
+        let (own, peer) = match side {
+            Side::Low => (&mut *self.low, &*self.high),
+            Side::High => (&mut *self.high, &*self.low),
+        };
+        if own.is_at_end() && !own.has(Half::RESET) && !peer.blocks() {
+            own.end(side, &mut self.out);
         }
     }
 
@@ -322,7 +341,9 @@ impl<R: Receiver> Pair<'_, '_, R> {
     }
 
     fn conclude(&mut self) {
-        for side in self.order() {
+        let [first, second] = self.order();
+        let is_answer = self.half(second).blocks() && !self.half(first).blocks();
+        for side in if is_answer { [second, first] } else { [first, second] } {
             let (own, shared) = match side {
                 Side::Low => (&mut *self.low, &mut *self.shared),
                 Side::High => (&mut *self.high, &mut *self.shared),

@@ -142,3 +142,6 @@ pub struct Limits {
     /// How long a hole is waited for, by capture time.
     pub hole: Duration,
 }
+
+#[cfg(test)]
+mod tests;

@@ -134,6 +134,8 @@ pub(super) enum Wait {
 struct Early {
     bytes: Box<[u8]>,
     cut: u32,
+    /// What it acknowledges of the other direction.
+    ack: Option<Sequence>,
     frame: u64,
     time: Timestamp,
 }
@@ -244,27 +246,32 @@ impl Half {
         }
     }
 
-    /// Octets behind `next` that the other end has acknowledged. One alone is a FIN that was not captured.
+    /// Octets before `ack` that were not handed on yet. One alone may be a FIN that was not captured.
     #[inline]
-    pub(super) fn unseen(&self) -> u32 {
-        let ahead = self.acked.offset_from(self.next);
-        if self.marks & (Self::KNOWN | Self::ACKED) == Self::KNOWN | Self::ACKED
-            && (2..=LARGEST_WINDOW).contains(&ahead)
-        {
-            ahead as u32
-        } else {
-            0
+    fn unseen(&self, ack: Sequence) -> u32 {
+        if !self.has(Self::KNOWN) {
+            return 0;
         }
+        let ahead = ack.offset_from(self.next);
+        let ahead = if self.has(Self::FIN) { ahead.min(self.fin.offset_from(self.next)) } else { ahead };
+        if (1..=LARGEST_WINDOW).contains(&ahead) { ahead as u32 } else { 0 }
     }
 
-    /// Whether the other direction has to wait for bytes of this one that it has acknowledged.
+    /// Whether what acknowledges `ack` has to wait for this direction. It has to while it is not known where this one
+    /// begins.
+    #[inline]
+    pub(super) fn lacks(&self, ack: Sequence) -> bool {
+        !self.has(Self::ABSENT) && (!self.has(Self::KNOWN) || self.unseen(ack) > 0)
+    }
+
+    /// Whether bytes of this direction are missing that the other end has acknowledged.
     #[inline]
     pub(super) fn blocks(&self) -> bool {
-        !self.has(Self::ABSENT)
-            && (self.unseen() > 0
-                || (self.has(Self::UNSETTLED)
-                    && self.has(Self::ACKED)
-                    && self.lowest().is_some_and(|lowest| self.acked.offset_from(lowest) > 0)))
+        self.marks & (Self::ACKED | Self::ABSENT) == Self::ACKED
+            && match self.lowest() {
+                Some(lowest) if self.has(Self::UNSETTLED) => self.acked.offset_from(lowest) > 0,
+                _ => self.lacks(self.acked),
+            }
     }
 
     /// Whether anything waits here, or an end was announced: what the quick way must not pass by.
@@ -357,13 +364,15 @@ impl Half {
         Some(self.next.plus(first.wrapping_sub(extra.at) as u32))
     }
 
-    /// Takes a segment's payload. With `hold` it has to wait even where it is next.
+    /// Takes a segment's payload. Where the other direction (`peer`) lacks what it acknowledges, it has to wait even if it
+    /// is next.
     pub(super) fn accept<R: Receiver>(
         &mut self,
         sender: Side,
         start: Sequence,
         span: Span<'_>,
-        hold: bool,
+        ack: Option<Sequence>,
+        peer: &Self,
         shared: &mut Shared,
         out: &mut Out<'_, R>,
     ) {
@@ -391,6 +400,7 @@ impl Half {
         if span.len() == 0 {
             return;
         }
+        let hold = ack.is_some_and(|ack| peer.lacks(ack));
         let cost = span.bytes.len().saturating_add(EARLY_COST);
         loop {
             let offset = start.offset_from(self.next);
@@ -400,7 +410,7 @@ impl Half {
             }
             let held = self.extra.as_ref().map_or(0, |extra| extra.held);
             if held.saturating_add(cost) <= shared.early_per_direction {
-                return self.keep(sender, offset, span, shared, out);
+                return self.keep(sender, offset, span, ack, shared, out);
             }
             if held == 0 {
                 // Not even this one may wait.
@@ -444,7 +454,7 @@ impl Half {
         let mut conflicting = 0;
         while let Some(extra) = &mut self.extra
             && let Some(entry) = extra.early.first_entry()
-            && *entry.key() <= extra.at + u64::from(span.len())
+            && *entry.key() < extra.at + u64::from(span.len())
         {
             let before = (*entry.key() - extra.at) as u32;
             if before > 0 {
@@ -530,6 +540,7 @@ impl Half {
         sender: Side,
         offset: i32,
         span: Span<'_>,
+        ack: Option<Sequence>,
         shared: &mut Shared,
         out: &mut Out<'_, R>,
     ) {
@@ -563,17 +574,18 @@ impl Half {
             let cost = part.bytes.len() + EARLY_COST;
             extra.held += cost;
             shared.held += cost;
-            extra.early.insert(position, Early { bytes: part.bytes.into(), cut: part.cut, frame, time });
+            extra.early.insert(position, Early { bytes: part.bytes.into(), cut: part.cut, ack, frame, time });
             span = span.skip(free);
             position += u64::from(free);
         }
         out.lost(sender, LossReason::ConflictingRetransmission, conflicting as u64);
     }
 
-    /// Hands on the early bytes that are next.
+    /// Hands on the early bytes that are next, as long as `peer` does not lack what they acknowledge.
     pub(super) fn drain<R: Receiver>(
         &mut self,
         sender: Side,
+        peer: Option<&Self>,
         shared: &mut Shared,
         out: &mut Out<'_, R>,
     ) -> bool {
@@ -581,6 +593,7 @@ impl Half {
         while let Some(extra) = &mut self.extra
             && let Some(entry) = extra.early.first_entry()
             && *entry.key() <= extra.at
+            && !peer.is_some_and(|peer| entry.get().ack.is_some_and(|ack| peer.lacks(ack)))
         {
             let early = entry.remove();
             self.hand_on_early(sender, &early, shared, out);
@@ -607,7 +620,7 @@ impl Half {
                 None => 0,
             };
         self.give_up(sender, hole, reason, out);
-        self.drain(sender, shared, out);
+        self.drain(sender, None, shared, out);
     }
 
     /// The stream ends at `fin`, by FIN or by RST. The first FIN holds.
@@ -653,8 +666,8 @@ impl Half {
         }
         self.relieve(sender, LossReason::Gap, shared, out);
         if self.has(Self::SEEN) && !self.has(Self::FIN) {
-            let unseen = self.unseen();
-            self.give_up(sender, unseen, LossReason::Gap, out);
+            let unseen = if self.has(Self::ACKED) { self.unseen(self.acked) } else { 0 };
+            self.give_up(sender, if unseen > 1 { unseen } else { 0 }, LossReason::Gap, out);
         }
         self.end(sender, out);
         self.free(shared);

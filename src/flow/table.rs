@@ -77,8 +77,9 @@ pub struct Table<R: Receiver> {
 struct Closed {
     spread: u64,
     at: Option<Tick>,
-    low: Sequence,
-    high: Sequence,
+    /// Where each direction began and what would have come next.
+    low: (Sequence, Sequence),
+    high: (Sequence, Sequence),
 }
 
 impl<R: Receiver> Table<R> {
@@ -213,21 +214,24 @@ impl<R: Receiver> Table<R> {
         if segment.flags.has(Flags::RST) {
             return false;
         }
-        if segment.flags.has(Flags::SYN) {
-            return true;
-        }
-        if segment.payload.is_empty() && segment.cut == 0 {
+        let is_syn = segment.flags.has(Flags::SYN);
+        if !is_syn && segment.payload.is_empty() && segment.cut == 0 {
             return false;
         }
         let spread = segment.key.spread();
         let Some(closed) = self.closed.get(spread as usize % REMEMBERED) else { return true };
         let Some(at) = closed.at.filter(|_| closed.spread == spread) else { return true };
-        let next = match segment.sender {
+        let (start, next) = match segment.sender {
             Side::Low => closed.low,
             Side::High => closed.high,
         };
-        let end = Sequence(segment.sequence).plus(segment.payload.len() as u32).plus(segment.cut);
-        self.shared.tick.since(at) >= LATE || end.offset_from(next) > 0
+        let begin = Sequence(segment.sequence);
+        let is_left_over = if is_syn {
+            begin.plus(1) == start
+        } else {
+            begin.plus(segment.payload.len() as u32).plus(segment.cut).offset_from(next) <= 0
+        };
+        !is_left_over || self.shared.tick.since(at) >= LATE
     }
 
     fn open(&mut self, key: FlowKey, hash: u64, initiator: Option<Side>, now: Now, receiver: &mut R) -> u32 {
@@ -272,12 +276,20 @@ impl<R: Receiver> Table<R> {
     fn heard(&mut self, slot: u32, payload: bool) {
         let Some(flow) = self.flows.get_mut(slot) else { return };
         flow.last = self.shared.tick;
+        let list = if flow.has(Flow::<R::State>::BRIEF) { &mut self.brief } else { &mut self.lasting };
+        list.renew(&mut self.order, slot);
+        self.sort(slot, payload);
+    }
+
+    /// Puts a flow into the list where it belongs.
+    #[inline]
+    fn sort(&mut self, slot: u32, payload: bool) {
+        let Some(flow) = self.flows.get_mut(slot) else { return };
         let was_brief = flow.has(Flow::<R::State>::BRIEF);
         let is_brief = flow.key.transport() == Transport::Tcp
             && ((was_brief && !payload && !flow.is_mutual()) || flow.is_over_one_way());
         if was_brief == is_brief {
-            let list = if is_brief { &mut self.brief } else { &mut self.lasting };
-            return list.renew(&mut self.order, slot);
+            return;
         }
         flow.marks ^= Flow::<R::State>::BRIEF;
         let (from, to) = if is_brief {
@@ -349,6 +361,7 @@ impl<R: Receiver> Table<R> {
             flow.checked = tick;
             self.waiting.renew(&mut self.waits, slot);
             let course = flow.check(now, &mut self.shared, receiver);
+            self.sort(slot, false);
             self.went(slot, course, now, receiver);
         }
         for (is_brief, limit) in [(true, self.brief_idle), (false, self.idle)] {
@@ -389,7 +402,9 @@ impl<R: Receiver> Table<R> {
             if let Some(closed) = self.closed.get_mut(spread as usize % REMEMBERED) {
                 let (low, high) = (flow.half(Side::Low), flow.half(Side::High));
                 let at = (low.has(Half::KNOWN) || high.has(Half::KNOWN)).then_some(self.shared.tick);
-                *closed = Closed { spread, at, low: low.next(), high: high.next() };
+                // A FIN takes an octet.
+                let next = |half: &Half| (half.start(), half.next().plus(u32::from(half.has(Half::FIN))));
+                *closed = Closed { spread, at, low: next(low), high: next(high) };
             }
         }
         receiver.close(&flow.key, flow.state, why, now);

@@ -55,7 +55,11 @@ impl Ledger {
     /// Further sightings of what was told, in the order of telling.
     pub fn again(&self) -> impl Iterator<Item = Again> + '_ {
         let told = self.order.iter().filter_map(|place| self.places.get(place));
-        told.filter(|told| told.again > 0).map(|told| Again { id: told.id.to_string(), times: told.again, last: told.last })
+        told.filter(|told| told.again > 0).map(|told| Again {
+            id: told.id.to_string(),
+            times: told.again,
+            last: told.last,
+        })
     }
 }
 

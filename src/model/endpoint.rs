@@ -1,38 +1,47 @@
 //! Who talks to whom: addresses, ports, and the key of a flow.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use serde::{Serialize, Serializer};
 
 /// An address and a port. IPv4 is kept IPv4-mapped (RFC 4291 section 2.5.5.2), so that both families are one small type.
+///
+/// The address is kept as two numbers, not as octets: keys are made and compared for each packet, in registers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Endpoint {
-    octets: [u8; 16],
+    /// The first eight octets, as in network order.
+    prefix: u64,
+    /// The last eight.
+    host: u64,
     /// The TCP or UDP port.
     pub port: u16,
 }
 
-const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+const MAPPED: u64 = 0xffff_0000_0000;
 
 impl Endpoint {
     /// An IPv4 endpoint from the four octets of the header.
+    #[inline]
     #[must_use]
     pub fn v4(address: [u8; 4], port: u16) -> Self {
-        Self { octets: Ipv4Addr::from(address).to_ipv6_mapped().octets(), port }
+        Self { prefix: 0, host: MAPPED | u64::from(u32::from_be_bytes(address)), port }
     }
 
     /// An IPv6 endpoint from the sixteen octets of the header.
+    #[inline]
     #[must_use]
     pub fn v6(address: [u8; 16], port: u16) -> Self {
-        Self { octets: address, port }
+        let bits = u128::from_be_bytes(address);
+        Self { prefix: (bits >> 64) as u64, host: bits as u64, port }
     }
 
     /// The address; IPv4-mapped ones as IPv4.
     #[must_use]
     pub fn ip(&self) -> IpAddr {
-        Ipv6Addr::from(self.octets).to_canonical()
+        Ipv6Addr::from_bits(u128::from(self.prefix) << 64 | u128::from(self.host)).to_canonical()
     }
 
     /// Whether the address is of the loopback (127.0.0.0/8, `::1`).
@@ -40,21 +49,15 @@ impl Endpoint {
     pub fn is_loopback(&self) -> bool {
         self.ip().is_loopback()
     }
-
-    fn words(&self) -> [u64; 2] {
-        let bits = u128::from_le_bytes(self.octets);
-        [bits as u64, (bits >> 64) as u64]
-    }
 }
 
 impl Hash for Endpoint {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let [prefix, host] = self.words();
         // Of an IPv4 address the first word is always the same.
-        if !self.octets.starts_with(&MAPPED) {
-            state.write_u64(prefix);
+        if self.prefix != 0 {
+            state.write_u64(self.prefix);
         }
-        state.write_u64(host);
+        state.write_u64(self.host);
         state.write_u16(self.port);
     }
 }
@@ -133,31 +136,45 @@ impl Direction {
 }
 
 /// The direction-free key of a flow: both ends in their order, and the transport.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowKey {
-    low: Endpoint,
-    high: Endpoint,
+    /// Prefix and host of the low end, of the high end.
+    low: (u64, u64),
+    high: (u64, u64),
+    low_port: u16,
+    high_port: u16,
     transport: Transport,
 }
 
 impl FlowKey {
     /// The flow's key and the side that sent, from what a header says.
+    #[inline(always)]
     #[must_use]
     pub fn new(source: Endpoint, destination: Endpoint, transport: Transport) -> (Self, Side) {
-        if source <= destination {
-            (Self { low: source, high: destination, transport }, Side::Low)
+        let (low, high, sender) = if source <= destination {
+            (source, destination, Side::Low)
         } else {
-            (Self { low: destination, high: source, transport }, Side::High)
-        }
+            (destination, source, Side::High)
+        };
+        let key = Self {
+            low: (low.prefix, low.host),
+            high: (high.prefix, high.host),
+            low_port: low.port,
+            high_port: high.port,
+            transport,
+        };
+        (key, sender)
     }
 
     /// The endpoint of a side.
+    #[inline]
     #[must_use]
     pub fn end(&self, side: Side) -> Endpoint {
-        match side {
-            Side::Low => self.low,
-            Side::High => self.high,
-        }
+        let ((prefix, host), port) = match side {
+            Side::Low => (self.low, self.low_port),
+            Side::High => (self.high, self.high_port),
+        };
+        Endpoint { prefix, host, port }
     }
 
     /// TCP or UDP.
@@ -169,22 +186,48 @@ impl FlowKey {
     /// Whether both ends are loopback addresses.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        self.low.is_loopback() && self.high.is_loopback()
+        self.end(Side::Low).is_loopback() && self.end(Side::High).is_loopback()
     }
 
     /// A number that is the same for both directions, in every run and on every machine: it chooses the shard.
     /// Tables hash the key with a secret seed of their own.
     #[must_use]
     pub fn spread(&self) -> u64 {
-        let [a, b] = self.low.words();
-        let [c, d] = self.high.words();
-        let ports = u64::from(self.low.port) << 16 | u64::from(self.high.port);
+        let ports = u64::from(self.low_port) << 16 | u64::from(self.high_port);
         let mut mixed = ports ^ (self.transport as u64) << 32;
-        for word in [a, b, c, d] {
-            mixed = (mixed ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for word in [self.low.0, self.low.1, self.high.0, self.high.1] {
+            mixed = (mixed ^ word.swap_bytes()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             mixed ^= mixed >> 29;
         }
         mixed
+    }
+}
+
+impl Hash for FlowKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Of IPv4 addresses the first words are always the same.
+        if (self.low.0, self.high.0) != (0, 0) {
+            state.write_u64(self.low.0);
+            state.write_u64(self.high.0);
+        }
+        state.write_u64(self.low.1);
+        state.write_u64(self.high.1);
+        let ports = u64::from(self.low_port) << 16 | u64::from(self.high_port);
+        state.write_u64((self.transport as u64) << 32 | ports);
+    }
+}
+
+/// By the low end, then the high end, then the transport.
+impl Ord for FlowKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let parts = |key: &Self| (key.end(Side::Low), key.end(Side::High), key.transport);
+        parts(self).cmp(&parts(other))
+    }
+}
+
+impl PartialOrd for FlowKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

@@ -105,6 +105,24 @@ pub enum Exposure {
 }
 
 impl Exposure {
+    /// `query-string` … as events tell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::QueryString => "query-string",
+            Self::Url => "url",
+            Self::Cleartext => "cleartext",
+            Self::Response => "response",
+            Self::Reflected => "reflected",
+            Self::Traceback => "traceback",
+            Self::Log => "log",
+            Self::Stored => "stored",
+            Self::ClientSession => "client-session",
+            Self::Pii => "pii",
+            Self::Misconfiguration => "misconfiguration",
+        }
+    }
+
     /// The weaknesses (CWE) that follow from it.
     #[must_use]
     pub fn cwe(self) -> &'static [&'static str] {

@@ -3,7 +3,7 @@
 use etherparse::{IpAuthHeaderSlice, IpNumber, Ipv6ExtensionsSlice};
 
 use super::{Datagram, Flags, Packet, Segment};
-use crate::model::{Endpoint, FlowKey, Transport};
+use crate::model::{Endpoint, FlowKey, Side, Transport};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -12,11 +12,17 @@ const NO_NEXT_HEADER: u8 = 59;
 
 /// What an IP header says of its payload.
 struct Payload<'a> {
-    source: Endpoint,
-    destination: Endpoint,
+    addresses: Addresses<'a>,
     bytes: &'a [u8],
     /// Bytes behind `bytes` that the header announces and the capture lacks.
     cut: usize,
+}
+
+/// Where the addresses stand: by reference, so that keys are made in registers once the ports are known.
+#[derive(Clone, Copy)]
+enum Addresses<'a> {
+    V4(&'a [u8; 20]),
+    V6(&'a [u8; 40]),
 }
 
 /// Raw IP: the version stands in the first four bits.
@@ -59,12 +65,7 @@ pub(super) fn v4(bytes: &[u8], missing: u32) -> Packet<'_> {
     if u16::from_be_bytes([head[6], head[7]]) & 0x3fff != 0 {
         return Packet::Fragment;
     }
-    let payload = Payload {
-        source: Endpoint::v4([head[12], head[13], head[14], head[15]], 0),
-        destination: Endpoint::v4([head[16], head[17], head[18], head[19]], 0),
-        bytes: payload,
-        cut,
-    };
+    let payload = Payload { addresses: Addresses::V4(head), bytes: payload, cut };
     match head[9] {
         TCP => tcp(payload),
         UDP => udp(payload),
@@ -101,17 +102,7 @@ pub(super) fn v6(bytes: &[u8], missing: u32) -> Packet<'_> {
         let payload = rest.get(..length).unwrap_or(rest);
         (payload, length - payload.len())
     };
-    let (Some(source), Some(destination)) =
-        (head.get(8..24).and_then(|octets| octets.first_chunk()), head.last_chunk())
-    else {
-        return Packet::Malformed("ipv6 header cut short");
-    };
-    let payload = Payload {
-        source: Endpoint::v6(*source, 0),
-        destination: Endpoint::v6(*destination, 0),
-        bytes: payload,
-        cut,
-    };
+    let payload = Payload { addresses: Addresses::V6(head), bytes: payload, cut };
     match head[6] {
         TCP => tcp(payload),
         UDP => udp(payload),
@@ -141,7 +132,7 @@ fn transport(protocol: u8, payload: Payload<'_>) -> Packet<'_> {
 }
 
 /// RFC 9293 section 3.1.
-#[inline]
+#[inline(always)]
 fn tcp(payload: Payload<'_>) -> Packet<'_> {
     let Some(head) = payload.bytes.first_chunk::<20>() else {
         return Packet::Malformed("tcp header cut short");
@@ -158,7 +149,7 @@ fn tcp(payload: Payload<'_>) -> Packet<'_> {
             None => return Packet::Malformed("tcp header longer than its segment"),
         },
     };
-    let (key, sender) = flow(payload, [head[0], head[1]], [head[2], head[3]], Transport::Tcp);
+    let (key, sender) = payload.addresses.flow([head[0], head[1]], [head[2], head[3]], Transport::Tcp);
     Packet::Tcp(Segment {
         key,
         sender,
@@ -189,21 +180,32 @@ fn udp(payload: Payload<'_>) -> Packet<'_> {
             (bytes, length - 8 - bytes.len())
         }
     };
-    let (key, sender) = flow(payload, [head[0], head[1]], [head[2], head[3]], Transport::Udp);
+    let (key, sender) = payload.addresses.flow([head[0], head[1]], [head[2], head[3]], Transport::Udp);
     Packet::Udp(Datagram { key, sender, payload: bytes, cut: u32::try_from(cut).unwrap_or(u32::MAX) })
 }
 
-#[inline]
-fn flow(
-    payload: Payload<'_>,
-    source_port: [u8; 2],
-    destination_port: [u8; 2],
-    transport: Transport,
-) -> (FlowKey, crate::model::Side) {
-    let Payload { mut source, mut destination, .. } = payload;
-    source.port = u16::from_be_bytes(source_port);
-    destination.port = u16::from_be_bytes(destination_port);
-    FlowKey::new(source, destination, transport)
+impl Addresses<'_> {
+    #[inline(always)]
+    fn flow(self, source: [u8; 2], destination: [u8; 2], transport: Transport) -> (FlowKey, Side) {
+        let (source, destination) = (u16::from_be_bytes(source), u16::from_be_bytes(destination));
+        match self {
+            Self::V4(&[.., a, b, c, d, e, f, g, h]) => FlowKey::new(
+                Endpoint::v4([a, b, c, d], source),
+                Endpoint::v4([e, f, g, h], destination),
+                transport,
+            ),
+            Self::V6(head) => {
+                let [_, _, _, _, _, _, _, _, addresses @ ..] = head;
+                let (low, high) = addresses.split_at(16);
+                let octets = |half: &[u8]| half.first_chunk().copied().unwrap_or_default();
+                FlowKey::new(
+                    Endpoint::v6(octets(low), source),
+                    Endpoint::v6(octets(high), destination),
+                    transport,
+                )
+            }
+        }
+    }
 }
 
 /// The names of the IANA protocol numbers met most.

@@ -7,6 +7,7 @@ use etherparse::{
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::{Endpoint, FlowKey};
 use crate::model::{Timestamp, Transport};
 
 const PAYLOAD: &[u8] = b"GET /orders?page=2 HTTP/1.1\r\nHost: shop.example\r\n\r\n";

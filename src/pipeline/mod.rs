@@ -30,6 +30,8 @@ pub struct Options {
     pub reveal: bool,
     /// Whether each sighting is told.
     pub every: bool,
+    /// Whether [`Watch::suppressed`] is told what rules saw and did not tell.
+    pub explain: bool,
     /// What fingerprints are made with.
     pub key: FingerprintKey,
     /// Set from outside to end early: what was found is told.
@@ -53,6 +55,8 @@ pub trait Watch {
     fn note(&mut self, note: &str);
     /// A file of a folder is no capture.
     fn skipped(&mut self, path: &str);
+    /// A rule saw something and did not tell it; only where [`Options::explain`] asks. Texts are redacted.
+    fn suppressed(&mut self, _rule: &str, _place: &str, _redacted: &str, _reason: &str) {}
     /// So many bytes of the inputs are read and so many leaks told.
     fn progress(&mut self, bytes: u64, leaks: u64);
 }
@@ -76,7 +80,7 @@ pub fn scan(
     on: &mut dyn FnMut(&Event) -> Flow,
     watch: &mut dyn Watch,
 ) -> Outcome {
-    let settings = Settings { rules, key: options.key.clone(), limits: LIMITS };
+    let settings = Settings { rules, key: options.key.clone(), limits: LIMITS, explain: options.explain };
     let mut teller = Teller::new(options, on);
     // What comes through a pipe is told as it comes: no batches.
     let is_pipe = inputs.iter().any(|input| input.path.as_os_str() == "-");
@@ -101,7 +105,13 @@ struct Read {
 /// Frames between two looks at the stop flag and the progress.
 const LOOK: u64 = 4096;
 
-fn alone(inputs: &[Input], settings: &Settings, options: &Options, teller: &mut Teller<'_>, watch: &mut dyn Watch) -> Read {
+fn alone(
+    inputs: &[Input],
+    settings: &Settings,
+    options: &Options,
+    teller: &mut Teller<'_>,
+    watch: &mut dyn Watch,
+) -> Read {
     let mut engine = Engine::new(settings);
     let mut intake = Intake::default();
     let mut read = Read::default();
@@ -121,7 +131,7 @@ fn alone(inputs: &[Input], settings: &Settings, options: &Options, teller: &mut 
                     if let Some((shard, packet)) = intake.sort(&frame) {
                         engine.packet(shard, &packet, frame.number, frame.time);
                         if engine.has_released() {
-                            engine.released().for_each(|released| teller.tell(released, &name));
+                            engine.released().for_each(|released| teller.tell(released, &name, watch));
                         }
                     }
                 }
@@ -136,7 +146,7 @@ fn alone(inputs: &[Input], settings: &Settings, options: &Options, teller: &mut 
             }
         }
         engine.finish(last.0, last.1);
-        engine.released().for_each(|released| teller.tell(released, &name));
+        engine.released().for_each(|released| teller.tell(released, &name, watch));
         bytes += source.position();
         watch.progress(bytes, teller.leaks());
         note_links(&mut intake, &name, watch);

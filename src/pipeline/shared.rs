@@ -53,7 +53,11 @@ enum Order {
 
 enum Word {
     /// A worker told this and has seen every frame up to `until`; `None`: the capture is over for it.
-    Released { worker: usize, released: Vec<Released>, until: Option<u64> },
+    Released {
+        worker: usize,
+        released: Vec<Released>,
+        until: Option<u64>,
+    },
     /// The reader begins a capture.
     Begin(Arc<str>),
     Problem(String),
@@ -61,7 +65,13 @@ enum Word {
     Skipped(String),
 }
 
-pub(super) fn scan(inputs: &[Input], settings: &Settings, options: &Options, teller: &mut Teller<'_>, watch: &mut dyn Watch) -> Read {
+pub(super) fn scan(
+    inputs: &[Input],
+    settings: &Settings,
+    options: &Options,
+    teller: &mut Teller<'_>,
+    watch: &mut dyn Watch,
+) -> Read {
     let jobs = options.jobs;
     let position = AtomicU64::new(0);
     let given_up = AtomicBool::new(false);
@@ -98,7 +108,13 @@ pub(super) fn scan(inputs: &[Input], settings: &Settings, options: &Options, tel
     read
 }
 
-fn work(worker: usize, settings: &Settings, orders: &Receiver<Order>, words: &Sender<Word>, spares: &Sender<Batch>) -> Stats {
+fn work(
+    worker: usize,
+    settings: &Settings,
+    orders: &Receiver<Order>,
+    words: &Sender<Word>,
+    spares: &Sender<Batch>,
+) -> Stats {
     let mut engine = Engine::new(settings);
     for order in orders {
         let until = match order {
@@ -297,13 +313,18 @@ fn collect(
                     }
                 }
                 loop {
-                    let all = captures.iter().zip(&passed).map(|(&capture, &passed)| (capture, passed)).min().unwrap_or_default();
+                    let all = captures
+                        .iter()
+                        .zip(&passed)
+                        .map(|(&capture, &passed)| (capture, passed))
+                        .min()
+                        .unwrap_or_default();
                     let is_due = waiting.peek().is_some_and(|Reverse(first)| {
                         first.capture == capture && (first.capture < all.0 || first.released.frame <= all.1)
                     });
                     if is_due {
                         if let (Some(Reverse(first)), Some(source)) = (waiting.pop(), sources.front()) {
-                            teller.tell(first.released, source);
+                            teller.tell(first.released, source, watch);
                         }
                     } else if capture < all.0 {
                         capture += 1;

@@ -8,7 +8,7 @@ use crate::model::Severity;
 use crate::model::event::{self, Event, Flow as FlowEvent, Lost};
 use crate::model::finding::Finding;
 
-use super::{Flow, Options, Read};
+use super::{Flow, Options, Read, Watch};
 
 /// Takes what engines release, in order, and passes events on.
 pub(super) struct Teller<'a> {
@@ -38,10 +38,13 @@ impl<'a> Teller<'a> {
     }
 
     /// Takes what was released of the capture `source`.
-    pub(super) fn tell(&mut self, released: Released, source: &str) {
+    pub(super) fn tell(&mut self, released: Released, source: &str, watch: &mut dyn Watch) {
         match released.report {
             Report::Finding(finding) => self.finding(*finding),
             Report::Lost(lost) => self.lost(&lost, source),
+            Report::Suppressed(unsaid) => {
+                watch.suppressed(&unsaid.rule, &unsaid.place, &unsaid.redacted, &unsaid.reason)
+            }
         }
     }
 

@@ -19,9 +19,10 @@ const SHORT: usize = 1024;
 /// Bytes behind a keyword in which a search may end, and those for patterns begun at their keyword.
 const SEARCH: usize = 4 * 1024;
 const BEGUN: usize = 16 * 1024;
-/// Attempts of one rule that may fail after looking so far; those behind them look at the second number of bytes.
+/// Attempts of one rule that may fail after looking so far; those behind them look at so
+/// many bytes more than the shortest match has.
 const FAR_ATTEMPTS: usize = 64;
-const NEAR: usize = 512;
+const NEAR: usize = 64;
 /// The longest value that a name alone makes a secret, and that is written out with its name.
 const NAMED_VALUE: usize = 8 * 1024;
 /// Bytes of a value that a keyword in the name leads to.
@@ -36,7 +37,7 @@ pub(super) fn field(
     suppressed: Option<&mut Vec<Suppressed>>,
 ) {
     let mut hits = Vec::new();
-    set.index.hits(field, rule_name(field), &set.rules, &mut hits);
+    set.index.hits(field, field.rule_name(), &set.rules, &mut hits);
     if hits.is_empty() {
         return;
     }
@@ -54,18 +55,13 @@ pub(super) fn field(
 /// What one rule finds, whatever others find: for its examples.
 pub(super) fn alone(set: &RuleSet, id: RuleId, field: &Field<'_>, context: &Context<'_>) -> Vec<Match> {
     let mut hits = Vec::new();
-    set.index.hits(field, rule_name(field), &set.rules, &mut hits);
+    set.index.hits(field, field.rule_name(), &set.rules, &mut hits);
     hits.retain(|hit| hit.rule == id.0);
     let mut attempt = Attempt { field, context, found: Vec::new(), suppressed: None };
     if let (Some(rule), false) = (set.rule(id), hits.is_empty()) {
         attempt.rule(id, rule, &hits);
     }
     attempt.found
-}
-
-/// The name that rules see.
-fn rule_name<'f>(field: &'f Field<'_>) -> Option<&'f str> {
-    field.name.as_deref()
 }
 
 struct Attempt<'a, 'f> {
@@ -209,7 +205,7 @@ impl Attempt<'_, '_> {
     /// Patterns that look for the name in front of the value see both: `name = "value"`. The secret must lie in the
     /// value.
     fn written_out(&mut self, id: RuleId, rule: &Rule, regex: &Pattern, at: Option<usize>) -> bool {
-        let Some(name) = rule_name(self.field) else { return false };
+        let Some(name) = self.field.rule_name() else { return false };
         let value: &[u8] = &self.field.value;
         if value.len() > NAMED_VALUE || self.field.origin == Origin::Text {
             return false;
@@ -294,7 +290,7 @@ fn begun(regex: &Pattern, value: &[u8], at: usize, failed: usize) -> Option<Foun
         let reach = regex.longest().map_or(reach, |longest| longest.min(reach));
         value.len().min(at.saturating_add(reach))
     };
-    let near = within(if failed < FAR_ATTEMPTS { BEGUN } else { NEAR });
+    let near = within(if failed < FAR_ATTEMPTS { BEGUN } else { regex.shortest().saturating_add(NEAR) });
     let found = regex.at(value, at..near)?;
     // A match cut short is no value.
     if found.whole.end == near && near < within(BEGUN) {
@@ -323,7 +319,8 @@ fn is_in_place(rule: &Rule, field: &Field<'_>, context: &Context<'_>) -> bool {
         return false;
     }
     rule.names.as_ref().is_none_or(|names| {
-        rule_name(field)
+        field
+            .rule_name()
             .is_some_and(|name| names.is_match(name.as_bytes()) || names.is_match(innermost(name).as_bytes()))
     })
 }

@@ -29,6 +29,7 @@ pub(super) struct Pattern {
     /// Whether the first element, an optional repetition, is left out.
     beheaded: bool,
     longest: Option<usize>,
+    shortest: usize,
     regex: OnceLock<Option<Regex>>,
 }
 
@@ -63,6 +64,7 @@ impl Pattern {
         Ok(Self {
             groups: hir.properties().explicit_captures_len(),
             longest: hir.properties().maximum_len(),
+            shortest: hir.properties().minimum_len().unwrap_or(0),
             text,
             group: 0,
             beheaded: false,
@@ -78,6 +80,11 @@ impl Pattern {
     /// The most bytes a match has, where that is bounded.
     pub(super) fn longest(&self) -> Option<usize> {
         self.longest
+    }
+
+    /// The fewest bytes a match has.
+    pub(super) fn shortest(&self) -> usize {
+        self.shortest
     }
 
     /// Reckons where matches begin, seen from the keywords (lower case). Has to be asked before the first search:

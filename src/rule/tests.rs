@@ -420,7 +420,8 @@ fn files_override_extend_and_disable() {
     assert_eq!(try_on(&[base.clone(), over.clone()], "aaa_1 aaa_x bbb_2"), ["a: aaa_x", "b: bbb_2"]);
     assert_eq!(try_on(std::slice::from_ref(&extending), "aaa_1 aaa_2 aaa_3 bbb_2"), ["a: aaa_3"]);
     let whole = RuleSet::load(false, &[folder.path().to_path_buf()]).unwrap();
-    assert_eq!(whole.rules().len(), 2);
+    // `base.toml`, then `extending.toml` without `b`, then `over.toml`.
+    assert_eq!(whole.rules().len(), 1);
     write("loop.toml", "[extend]\npath='loop.toml'");
     let error = RuleSet::load(false, &[folder.path().join("loop.toml")]).err().unwrap();
     assert!(error.to_string().contains("extend each other"), "{error}");
@@ -495,7 +496,7 @@ fn a_text_full_of_keywords_is_linear() {
     let text = "k_".repeat(500_000);
     let begin = std::time::Instant::now();
     assert!(found(&set, &field(Surface::RequestBody, None, &text)).is_empty());
-    assert!(begin.elapsed().as_secs() < 60, "{:?}", begin.elapsed());
+    assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
 }
 
 #[test]

@@ -1,1 +1,228 @@
-//! The list of sinks.
+//! The list of sinks, how one is named on the command line, and how it is opened.
+
+pub mod contract;
+mod fan;
+mod ndjson;
+mod table;
+mod text;
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::{self, BufWriter, IsTerminal, LineWriter, Write};
+use std::path::{Path, PathBuf};
+
+pub use contract::Sink;
+pub use fan::{Failure, Fan};
+pub use ndjson::{Ndjson, line};
+pub use table::Table;
+pub use text::{clean, paint, severity_style, wrap};
+
+/// Every format there is. A new one is a file and a line here.
+pub const FORMATS: &[Format] = &[
+    Format {
+        name: "table",
+        about: "for people: grouped by secret, the worst first",
+        open: |out, style| Box::new(Table::new(out, style)),
+    },
+    Format {
+        name: "ndjson",
+        about: "for programs: one JSON object a line, as it is found",
+        open: |out, _| Box::new(Ndjson::new(out)),
+    },
+];
+
+/// Columns of what is written to a file for people.
+const FILE_WIDTH: usize = 100;
+
+/// Where a sink writes.
+pub type Output = Box<dyn Write + Send>;
+
+/// One format of output.
+pub struct Format {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// One line on it.
+    pub about: &'static str,
+    /// Makes a sink that writes to an output.
+    pub open: fn(Output, Style) -> Box<dyn Sink>,
+}
+
+impl fmt::Debug for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl PartialEq for Format {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+/// How output for people looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// Whether colours may be used.
+    pub color: bool,
+    /// Columns to stay within.
+    pub width: usize,
+}
+
+/// What a sink is to be: `ndjson:leaks.ndjson`, `table:-`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// The format.
+    pub format: &'static Format,
+    /// The place.
+    pub place: Place,
+}
+
+/// Where a sink's output goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Standard output, `-`.
+    Standard,
+    /// A file; what it held is replaced.
+    File(PathBuf),
+}
+
+/// What is wrong with a format or a sink as it was named.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// Nobody knows the format.
+    #[error("unknown format {0:?}; known are: {list}", list = known())]
+    Unknown(String),
+    /// The place is missing.
+    #[error(
+        "the sink {0:?} does not say where to: write FORMAT:FILE, or FORMAT:- for standard output; known formats are: {list}",
+        list = known()
+    )]
+    NoPlace(String),
+}
+
+/// The format of that name.
+///
+/// # Errors
+/// [`SpecError::Unknown`], with the formats there are.
+pub fn format(name: &str) -> Result<&'static Format, SpecError> {
+    FORMATS
+        .iter()
+        .find(|format| format.name == name)
+        .ok_or_else(|| SpecError::Unknown(clean(name).into_owned()))
+}
+
+/// The format names, as an error lists them.
+#[must_use]
+pub fn known() -> String {
+    FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().join(", ")
+}
+
+impl std::str::FromStr for Spec {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let (name, place) = text.split_once(':').unwrap_or((text, ""));
+        let format = format(name)?;
+        match place {
+            "" => Err(SpecError::NoPlace(clean(text).into_owned())),
+            "-" => Ok(Self { format, place: Place::Standard }),
+            path => Ok(Self { format, place: Place::File(PathBuf::from(path)) }),
+        }
+    }
+}
+
+/// `ndjson:leaks.ndjson`; it names a sink in messages.
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Standard => write!(f, "{}:-", self.format.name),
+            Place::File(path) => write!(f, "{}:{}", self.format.name, clean(&path.to_string_lossy())),
+        }
+    }
+}
+
+impl Spec {
+    /// Opens the place and makes the sink. A file is made for its owner alone where `private` says so (the output
+    /// will hold secrets), else as the umask has it; an existing file keeps its mode.
+    ///
+    /// # Errors
+    /// Where the file cannot be made or written.
+    pub fn open(&self, style: Style, private: bool) -> io::Result<Box<dyn Sink>> {
+        let (out, style) = match &self.place {
+            Place::Standard => (standard(), style),
+            Place::File(path) => (file(path, private)?, Style { color: false, width: FILE_WIDTH }),
+        };
+        Ok((self.format.open)(out, style))
+    }
+}
+
+/// Standard output: each line at once on a terminal, else in blocks.
+#[must_use]
+pub fn standard() -> Output {
+    let out = io::stdout();
+    if out.is_terminal() {
+        Box::new(LineWriter::new(out))
+    } else {
+        // `Stdout` has a line buffer of its own; blocks that end in a line break go through it whole.
+        Box::new(BufWriter::with_capacity(64 * 1024, out))
+    }
+}
+
+fn file(path: &Path, private: bool) -> io::Result<Output> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mode = if private { 0o600 } else { 0o666 };
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
+    Ok(Box::new(BufWriter::with_capacity(64 * 1024, file)))
+}
+
+#[cfg(test)]
+pub(crate) mod example;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spec_says_what_and_where() {
+        for (text, name, place) in [
+            ("ndjson:leaks.ndjson", "ndjson", Place::File("leaks.ndjson".into())),
+            ("table:-", "table", Place::Standard),
+            ("table:/a/b:c.txt", "table", Place::File("/a/b:c.txt".into())),
+        ] {
+            let spec: Spec = text.parse().unwrap();
+            assert_eq!((spec.format.name, &spec.place), (name, &place), "{text}");
+            assert_eq!(spec.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_wrong_spec_is_told_the_formats() {
+        for (text, message) in [
+            ("xml:a", "unknown format \"xml\"; known are: table, ndjson"),
+            ("a.ndjson", "unknown format \"a.ndjson\"; known are: table, ndjson"),
+            ("", "unknown format \"\"; known are: table, ndjson"),
+            (
+                "ndjson",
+                "the sink \"ndjson\" does not say where to: write FORMAT:FILE, or FORMAT:- for standard output; known formats are: table, ndjson",
+            ),
+            (
+                "table:",
+                "the sink \"table:\" does not say where to: write FORMAT:FILE, or FORMAT:- for standard output; known formats are: table, ndjson",
+            ),
+        ] {
+            assert_eq!(text.parse::<Spec>().unwrap_err().to_string(), message, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_private_file_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("leaks.ndjson");
+        let spec: Spec = format!("ndjson:{}", path.display()).parse().unwrap();
+        spec.open(Style { color: true, width: 80 }, true).unwrap().finish().unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let nowhere: Spec = format!("ndjson:{}/no/such/folder", folder.path().display()).parse().unwrap();
+        assert!(nowhere.open(Style { color: true, width: 80 }, false).is_err());
+    }
+}

@@ -37,7 +37,8 @@ fn all() -> Vec<Case> {
         assert_eq!(inputs.len(), 1, "{}", path.display());
         let text = fs::read_to_string(expectation).unwrap();
         let expected = text.lines().filter(|line| !line.trim().is_empty()).map(|line| {
-            let expected: Expected = serde_json::from_str(line).unwrap_or_else(|error| panic!("{}: {error}: {line}", path.display()));
+            let expected: Expected = serde_json::from_str(line)
+                .unwrap_or_else(|error| panic!("{}: {error}: {line}", path.display()));
             expected.key()
         });
         cases.push(Case {
@@ -137,7 +138,9 @@ fn of_one_direction_its_own_leaks_are_found() {
             let left = disturb::one_direction(&frames, half);
             // What came back is known as such only where it was seen to go there.
             let strip = |keys: &BTreeSet<Key>| -> BTreeSet<(String, Option<String>, Option<String>)> {
-                let own_ones = keys.iter().filter(|key| key.1.starts_with(own) && !key.4.contains(&"reflected".to_owned()));
+                let own_ones = keys
+                    .iter()
+                    .filter(|key| key.1.starts_with(own) && !key.4.contains(&"reflected".to_owned()));
                 own_ones.map(|key| (key.1.clone(), key.2.clone(), key.3.clone())).collect()
             };
             let (expected, found) = (strip(&case.expected), strip(&found(&left)));

@@ -149,12 +149,17 @@ impl Step {
                 None => body.clone().into_bytes(),
                 Some("utf-16le") => body.encode_utf16().flat_map(u16::to_le_bytes).collect(),
                 Some("utf-16be") => body.encode_utf16().flat_map(u16::to_be_bytes).collect(),
-                Some("latin-1") => body.chars().map(|letter| u8::try_from(u32::from(letter)).unwrap()).collect(),
+                Some("latin-1") => {
+                    body.chars().map(|letter| u8::try_from(u32::from(letter)).unwrap()).collect()
+                }
                 Some(other) => panic!("charset {other}"),
             },
             (_, Some(hex), _) => {
                 let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
-                digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+                digits
+                    .chunks(2)
+                    .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+                    .collect()
             }
             (.., Some((text, times))) => text.repeat(*times).into_bytes(),
             _ => Vec::new(),
@@ -200,7 +205,8 @@ fn encoded(coding: &str, body: &[u8]) -> Vec<u8> {
         }
         "br" => {
             let mut out = Vec::new();
-            brotli::BrotliCompress(&mut &*body, &mut out, &brotli::enc::BrotliEncoderParams::default()).unwrap();
+            brotli::BrotliCompress(&mut &*body, &mut out, &brotli::enc::BrotliEncoderParams::default())
+                .unwrap();
             out
         }
         "zstd" => zstd::encode_all(body, 3).unwrap(),
@@ -287,7 +293,8 @@ pub(crate) fn all() -> Vec<Case> {
     files.sort();
     let mut cases = Vec::new();
     for path in files.iter().filter(|path| path.extension().is_some_and(|end| end == "toml")) {
-        let file: File = toml::from_str(&fs::read_to_string(path).unwrap()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let file: File = toml::from_str(&fs::read_to_string(path).unwrap())
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         cases.extend(file.case);
     }
     cases
@@ -319,7 +326,8 @@ fn faults(case: &Case) -> Option<String> {
     reasons.sort();
     let mut lost = case.lost.clone();
     lost.sort();
-    let again = events.iter().map(|event| if let Event::Again(again) = event { again.times } else { 0 }).sum::<u64>();
+    let again =
+        events.iter().map(|event| if let Event::Again(again) = event { again.times } else { 0 }).sum::<u64>();
     let mut told = String::new();
     for expected in missing {
         told += &format!("  not found: {expected:?}\n");

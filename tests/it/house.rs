@@ -20,7 +20,8 @@ const FLOORS: [(&str, u32); 15] = [
     ("engine", 3),
     ("pipeline", 4),
     ("config", 5),
-    ("cli", 5),
+    // The command line reads its settings: the top floor has two steps.
+    ("cli", 6),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
@@ -57,11 +58,16 @@ fn climbs(room: &str, text: &str) -> Vec<String> {
             for reached in line.split(mark).skip(1) {
                 let names: Vec<&str> = match reached.strip_prefix('{') {
                     // `use crate::{a, b::C}` at one level.
-                    Some(list) => list.split(',').map(|name| name.trim().trim_end_matches(['}', ';'])).collect(),
+                    Some(list) => {
+                        list.split(',').map(|name| name.trim().trim_end_matches(['}', ';'])).collect()
+                    }
                     None => vec![reached],
                 };
                 for name in names {
-                    let name: String = name.chars().take_while(|&letter| letter.is_alphanumeric() || letter == '_').collect();
+                    let name: String = name
+                        .chars()
+                        .take_while(|&letter| letter.is_alphanumeric() || letter == '_')
+                        .collect();
                     if name != room && floors.get(name.as_str()).is_some_and(|floor| floor >= own) {
                         found.push(format!("{room} uses {name}: {}", line.trim()));
                     }
@@ -97,7 +103,8 @@ fn every_room_has_a_floor() {
     for entry in fs::read_dir(root().join("src")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let room = name.strip_suffix(".rs").unwrap_or(&name).to_owned();
-        let known = ["lib", "main"].contains(&room.as_str()) || FLOORS.iter().any(|(floor, _)| *floor == room);
+        let known =
+            ["lib", "main"].contains(&room.as_str()) || FLOORS.iter().any(|(floor, _)| *floor == room);
         assert!(known, "src/{name} stands on no floor");
     }
 }
@@ -134,7 +141,10 @@ fn only_the_command_line_knows_clap_and_anyhow() {
     let folder = root().join("src");
     for path in sources(&folder) {
         let name = path.strip_prefix(&folder).unwrap().to_str().unwrap().to_owned();
-        if ["main.rs", "config.rs"].contains(&name.as_str()) || name.starts_with("cli/") || name.starts_with("config/") {
+        if ["main.rs", "config.rs"].contains(&name.as_str())
+            || name.starts_with("cli/")
+            || name.starts_with("config/")
+        {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();

@@ -16,8 +16,9 @@ use leaktap::source::{self, Input};
 use serde::Deserialize;
 
 /// The shipped rules, loaded once.
-pub(crate) static RULES: LazyLock<Arc<RuleSet>> =
-    LazyLock::new(|| Arc::new(RuleSet::load(true, &[]).unwrap_or_else(|error| panic!("the shipped rules: {error}"))));
+pub(crate) static RULES: LazyLock<Arc<RuleSet>> = LazyLock::new(|| {
+    Arc::new(RuleSet::load(true, &[]).unwrap_or_else(|error| panic!("the shipped rules: {error}")))
+});
 
 /// A leak as a case expects it. What is left out is not compared.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,7 +75,13 @@ impl Expected {
 
     /// What two tellings of one leak have in common however the network spoiled the frames.
     pub(crate) fn key(&self) -> (String, String, Option<String>, Option<String>, Vec<String>) {
-        (self.rule.clone(), self.surface.clone(), self.name.clone(), self.value.clone(), self.exposures.clone())
+        (
+            self.rule.clone(),
+            self.surface.clone(),
+            self.name.clone(),
+            self.value.clone(),
+            self.exposures.clone(),
+        )
     }
 }
 
@@ -127,6 +134,7 @@ pub(crate) fn options(jobs: usize) -> Options {
         confidence: Confidence::Low,
         reveal: true,
         every: false,
+        explain: false,
         key: FingerprintKey::new(b"the key of the tests"),
         stop: Arc::new(AtomicBool::new(false)),
     }
@@ -134,7 +142,8 @@ pub(crate) fn options(jobs: usize) -> Options {
 
 /// All events of a scan of some files.
 pub(crate) fn scan_files(paths: &[&Path], options: &Options) -> (Vec<Event>, Said, Outcome) {
-    let inputs: Vec<Input> = paths.iter().map(|path| Input { path: path.to_path_buf(), named: true, size: None }).collect();
+    let inputs: Vec<Input> =
+        paths.iter().map(|path| Input { path: path.to_path_buf(), named: true, size: None }).collect();
     let mut events = Vec::new();
     let mut said = Said::default();
     let mut on = |event: &Event| {
@@ -161,7 +170,9 @@ pub(crate) fn leaks(events: &[Event]) -> Vec<&Leak> {
 }
 
 /// The leaks of some frames, by what they have in common however the network spoiled the frames.
-pub(crate) fn found(frames: &[Kept]) -> BTreeSet<(String, String, Option<String>, Option<String>, Vec<String>)> {
+pub(crate) fn found(
+    frames: &[Kept],
+) -> BTreeSet<(String, String, Option<String>, Option<String>, Vec<String>)> {
     let (events, _, _) = scan_frames(frames, &options(1));
     leaks(&events).into_iter().map(|leak| plain(leak).key()).collect()
 }

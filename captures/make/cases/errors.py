@@ -78,7 +78,7 @@ def flask_json_traceback(room):
     password = room.made.password()
     with room.flask(config={"FAULT": f"cannot reach postgresql://shop:{password}@db03.corp.example:5432/shop"}), room.capture(5000):
         curl(f"{FLASK}/{room.either('v1/boom', 'boom')}")
-    room.leak("python-traceback", "response.body", None, None, 500, TRACEBACK)
+    room.leak("python-traceback", "response.body", "detail.traceback", None, 500, TRACEBACK)
     room.leak("database-url-password", "response.body", "detail.traceback", password, 500, TRACEBACK)
 
 

@@ -47,7 +47,7 @@ def flask_header(room):
     key = room.either(room.made.api_key(), "<your-api-key>")
     with room.flask(), room.capture(5000):
         requests.get(f"{FLASK}/v1/forecast", params={"city": "Ghent"}, headers={"X-API-Key": key, "X-Request-Id": "5b0c6d1e-7f3a-4a52-9d0e-2f6b8c1a4e7d"})
-    room.leak("http-api-key-header", "request.header", "X-API-Key", key, 200)
+    room.leak("generic-api-key", "request.header", "X-API-Key", key, 200)
 
 
 @case("flask-path", "A Stripe key as a segment of the path: it stands in every access log.",

@@ -4,8 +4,8 @@ use memchr::{memchr, memchr_iter, memrchr2};
 
 use crate::model::http::Header;
 
-/// Bytes of a head, with its empty line: what is longer is no head.
-pub(super) const HEAD_LIMIT: usize = 256 * 1024;
+/// Bytes of a head, with its empty line: what is longer is no head. The parser never asks for more to be kept.
+pub const HEAD_LIMIT: usize = 256 * 1024;
 /// Bytes of the first line of a request with a method that nobody knows.
 pub(super) const ODD_LINE_LIMIT: usize = 16 * 1024;
 /// Bytes of a method.

@@ -83,7 +83,7 @@ impl Http1 {
         let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
             return None;
         };
-        if length > HEAD_LIMIT {
+        if length > HEAD_LIMIT || !head::is_known_method(method.as_bytes()) && !is_request_line(bytes) {
             return None;
         }
         let mut headers = [Header { name: &[], value: &[] }; FIELDS];
@@ -199,6 +199,12 @@ impl Http1 {
         self.response(&head, true, out);
         Step::Used(0)
     }
+}
+
+/// Whether the first line is a request line for those who read leniently too.
+fn is_request_line(head: &[u8]) -> bool {
+    let end = memchr(b'\n', head).unwrap_or(head.len());
+    head::request_line(before(head, end)).is_some()
 }
 
 fn copy_fields<'a, 'b>(into: &'a mut [Header<'b>], fields: &[httparse::Header<'b>]) -> &'a [Header<'b>] {

@@ -3,6 +3,7 @@
 //! **Architecture Invariant:** the parser keeps no bytes. What it remembers of a flow is where each direction
 //! stands and which requests wait for their answer.
 
+mod body;
 mod framing;
 mod head;
 mod message;
@@ -11,16 +12,14 @@ mod probe;
 mod resync;
 mod unfinished;
 
-use memchr::memchr;
-
 use super::contract::{Output, Parser, Progress, Protocol};
 use crate::model::Direction;
-use framing::Length;
-use head::{HEAD_LIMIT, Opening, before, behind};
+use head::{Opening, before, behind};
 use message::NoHead;
 use outstanding::{Kind, Outstanding};
 use resync::Found;
 
+pub use head::HEAD_LIMIT;
 pub use resync::find_http_head;
 
 /// Its line in the list of protocols.
@@ -33,10 +32,6 @@ pub(super) const PROTOCOL: Protocol = Protocol {
 
 /// Bytes of a client that wait for the answer to CONNECT or Upgrade.
 const WAIT_LIMIT: usize = 64 * 1024;
-/// Bytes of a chunk's size with its extensions.
-const CHUNK_LINE_LIMIT: usize = 16 * 1024;
-/// Bytes of a trailer section.
-const TRAILER_LIMIT: usize = 64 * 1024;
 
 /// The parser of one flow.
 #[derive(Debug)]
@@ -200,7 +195,7 @@ impl Http1 {
                 Direction::ToClient => self.response_start(rest, out),
             },
             State::Head => self.head(direction, rest, out),
-            State::Text | State::Unknown => self.search(direction, rest, out),
+            State::Text | State::Unknown => self.search(direction, rest, 0, out),
             State::Counted(left) => {
                 let body = before(rest, usize::try_from(left).unwrap_or(usize::MAX));
                 out.body(direction, body);
@@ -246,7 +241,15 @@ impl Http1 {
         self.proceed(direction, State::Text, 0)
     }
 
-    /// `length` bytes are no head after all, and none begins at the first of them.
+    /// No head begins here.
+    fn no_head(&mut self, direction: Direction, rest: &[u8], out: &mut dyn Output) -> Step {
+        let side = self.side(direction);
+        side.enter(State::Text);
+        side.line_start = false;
+        self.search(direction, rest, 1, out)
+    }
+
+    /// `length` bytes that may be part of a head are taken for text: it would be too long, or has no first line.
     fn refuse(&mut self, direction: Direction, rest: &[u8], length: usize, out: &mut dyn Output) -> Step {
         let text = before(rest, length);
         out.text(direction, text);
@@ -278,7 +281,7 @@ impl Http1 {
             return Step::Used(used);
         }
         match head::request_opening(rest, scanned) {
-            Opening::No => self.refuse(Direction::ToServer, rest, 1, out),
+            Opening::No => self.no_head(Direction::ToServer, rest, out),
             Opening::More => self.await_line(Direction::ToServer, rest, out),
             Opening::Line(length) => self.enter_head(Direction::ToServer, length),
             Opening::Simple(length) => {
@@ -309,7 +312,7 @@ impl Http1 {
         match head::response_opening(rest, scanned) {
             Opening::Line(length) => self.enter_head(Direction::ToClient, length),
             Opening::More => self.await_line(Direction::ToClient, rest, out),
-            Opening::No | Opening::Simple(_) => self.refuse(Direction::ToClient, rest, 1, out),
+            Opening::No | Opening::Simple(_) => self.no_head(Direction::ToClient, rest, out),
         }
     }
 
@@ -356,53 +359,8 @@ impl Http1 {
         }
     }
 
-    fn enter_body(&mut self, direction: Direction, length: Length, doubtful: bool, out: &mut dyn Output) {
-        let side = self.side(direction);
-        side.enter(match length {
-            Length::Nothing => State::Start,
-            Length::Counted(length) => State::Counted(length),
-            Length::Chunked => State::ChunkSize,
-            Length::Close => State::Close,
-            Length::Unknown => State::Unknown,
-        });
-        if length == Length::Nothing {
-            out.end(direction, true);
-        } else {
-            side.doubtful = doubtful;
-        }
-    }
-
-    /// At the start of a body that may not be there: because the client gave it up when the answer came without a
-    /// 100, or because this answers a HEAD that was never seen. Then the next head stands here.
-    fn doubt(&mut self, direction: Direction, rest: &[u8], out: &mut dyn Output) -> Step {
-        let scanned = self.side(direction).scanned;
-        let opening = match direction {
-            Direction::ToClient => head::response_opening(rest, scanned),
-            Direction::ToServer if self.outstanding.is_empty() && head::may_begin_with_method(rest) => {
-                head::request_opening(rest, scanned)
-            }
-            Direction::ToServer => Opening::No,
-        };
-        let side = self.side(direction);
-        match opening {
-            Opening::More if rest.len() <= head::ODD_LINE_LIMIT => {
-                side.scanned = rest.len();
-                Step::More(0)
-            }
-            Opening::Line(length) if length <= head::ODD_LINE_LIMIT => {
-                out.end(direction, direction == Direction::ToClient);
-                self.proceed(direction, State::Start, 0)
-            }
-            _ => {
-                side.doubtful = false;
-                side.scanned = 0;
-                Step::Used(0)
-            }
-        }
-    }
-
-    /// Bytes of no message, or of a body without a known end.
-    fn search(&mut self, direction: Direction, rest: &[u8], out: &mut dyn Output) -> Step {
+    /// Bytes of no message, or of a body without a known end; no head begins in the first `skipped`.
+    fn search(&mut self, direction: Direction, rest: &[u8], skipped: usize, out: &mut dyn Output) -> Step {
         let side = self.side(direction);
         let in_body = side.state == State::Unknown;
         let mut tell = |bytes: &[u8]| match in_body {
@@ -410,62 +368,24 @@ impl Http1 {
             true => out.body(direction, bytes),
             false => out.text(direction, bytes),
         };
-        match resync::find_next(direction, rest, side.line_start, side.scanned) {
+        match resync::find_next(direction, behind(rest, skipped), side.line_start, side.scanned) {
             Found::At(at) => {
-                tell(before(rest, at));
+                let used = skipped + at;
+                tell(before(rest, used));
                 if in_body {
                     out.end(direction, false);
                 }
                 side.enter(State::Start);
-                Step::Used(at)
+                Step::Used(used)
             }
             Found::Keep { from, line_start, scanned } => {
-                tell(before(rest, from));
+                let used = skipped + from;
+                tell(before(rest, used));
                 side.line_start = line_start;
                 side.scanned = scanned;
-                Step::More(from)
+                Step::More(used)
             }
         }
-    }
-
-    /// RFC 9112 section 7.1; extensions are passed over.
-    fn chunk_size(&mut self, direction: Direction, rest: &[u8], out: &mut dyn Output) -> Step {
-        let side = self.side(direction);
-        let near = before(rest, CHUNK_LINE_LIMIT);
-        let Some(end) = memchr(b'\n', behind(near, side.scanned)).map(|found| side.scanned + found) else {
-            if near.len() == CHUNK_LINE_LIMIT || !could_be_chunk_size(before(near, 64)) {
-                return self.lose(direction, out);
-            }
-            side.scanned = near.len();
-            return Step::More(0);
-        };
-        match chunk_size(before(near, end)) {
-            Some(0) => self.proceed(direction, State::Trailers, end + 1),
-            Some(size) => self.proceed(direction, State::Chunk(size), end + 1),
-            None => self.lose(direction, out),
-        }
-    }
-
-    fn trailers(&mut self, direction: Direction, rest: &[u8], out: &mut dyn Output) -> Step {
-        let (lines, length) = match rest {
-            [b'\n', ..] => (0, 1),
-            [b'\r', b'\n', ..] => (0, 2),
-            [b'\r'] => return Step::More(0),
-            _ => match head::head_end(rest, self.side(direction).scanned) {
-                Ok((lines, length)) if length <= TRAILER_LIMIT => (lines, length),
-                Err(scanned) if rest.len() <= TRAILER_LIMIT => {
-                    self.side(direction).scanned = scanned;
-                    return Step::More(0);
-                }
-                _ => {
-                    out.end(direction, false);
-                    return self.refuse(direction, rest, TRAILER_LIMIT, out);
-                }
-            },
-        };
-        tell_trailers(direction, before(rest, lines), false, out);
-        out.end(direction, true);
-        self.proceed(direction, State::Start, length)
     }
 
     /// The client's next bytes are none of HTTP unless the server refuses.
@@ -488,34 +408,6 @@ impl Http1 {
         }
         side.enter(State::Start);
     }
-}
-
-fn tell_trailers(direction: Direction, block: &[u8], cut: bool, out: &mut dyn Output) {
-    let mut trailers = Vec::new();
-    head::fields(block, cut, &mut trailers);
-    if !trailers.is_empty() {
-        out.trailers(direction, &trailers);
-    }
-}
-
-/// The size in the first line of a chunk, without its line feed.
-fn chunk_size(line: &[u8]) -> Option<u64> {
-    let size = line.split(|&byte| byte == b';').next().map(head::trim)?;
-    if size.is_empty() {
-        return None;
-    }
-    size.iter().try_fold(0_u64, |number, &digit| {
-        let digit = char::from(digit).to_digit(16)?;
-        number.checked_mul(16).map(|number| number | u64::from(digit))
-    })
-}
-
-/// Whether the begin of a line may become one of [`chunk_size`]: so that nonsense is not waited for.
-fn could_be_chunk_size(start: &[u8]) -> bool {
-    start
-        .iter()
-        .find(|byte| !byte.is_ascii_hexdigit() && !head::is_blank(**byte))
-        .is_none_or(|&byte| byte == b';' || byte == b'\r')
 }
 
 #[cfg(test)]

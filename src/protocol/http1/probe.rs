@@ -7,9 +7,13 @@ use crate::protocol::contract::Probe;
 /// Bytes without a line end after which a known method and any target are enough.
 const LINE_LIMIT: usize = 8 * 1024;
 
+/// Bytes of empty lines in front of a message.
+const EMPTY_LIMIT: usize = 64;
+
 /// A request line, or as much of one as nothing else begins with; or a status line.
 pub(super) fn probe(bytes: &[u8]) -> Probe {
-    let bytes = behind(bytes, bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count());
+    let empty_lines = bytes.iter().take(EMPTY_LIMIT).take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let bytes = behind(bytes, empty_lines);
     match status(bytes) {
         Probe::No => {}
         verdict => return verdict,

@@ -1,7 +1,8 @@
 //! What is told of a message that breaks off: at a gap, at the end of the stream.
 
+use super::body::tell_trailers;
 use super::head::{before, behind};
-use super::{Http1, State, tell_trailers};
+use super::{Http1, State};
 use crate::model::Direction;
 use crate::protocol::contract::{Output, Parser, Progress};
 

@@ -13,6 +13,8 @@ const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIEN
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 /// Characters of a key's body that are looked at.
 const BODY: usize = 64;
+/// Characters of its shortest line but the last.
+const SHORTEST_LINE: usize = 16;
 
 /// Base64 or base64url (RFC 4648), padded or not.
 pub(super) fn base64(subject: &Subject<'_>, _: &Parameter) -> Verdict {
@@ -91,7 +93,14 @@ fn body_start(body: &[u8]) -> (bool, Vec<u8>) {
             encrypted |= contains(line, b"ENCRYPTED") || line.starts_with(b"DEK-Info");
             continue;
         }
-        start.extend(line.iter().filter(|&&byte| byte != b' ').take(BODY - start.len()));
+        // On one line the lines of a key are long; words are not.
+        let mut parts = line.split(|&byte| byte == b' ').filter(|part| !part.is_empty()).peekable();
+        while let Some(part) = parts.next() {
+            if part.len() < SHORTEST_LINE && parts.peek().is_some() {
+                return (encrypted, b"not base64, but words".to_vec());
+            }
+            start.extend(part.iter().take(BODY - start.len()));
+        }
     }
     (encrypted, start)
 }

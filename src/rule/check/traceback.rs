@@ -262,7 +262,7 @@ fn decoded(raw: &[u8], lines: Lines) -> Cow<'_, str> {
         line = line.strip_suffix("\\r").unwrap_or(&line).replace('\\', "").into();
     }
     if let Lines::Break = lines {
-        line = line.replace("&nbsp;", " ").into();
+        line = line.trim_start_matches(['\r', '\n']).replace("&nbsp;", " ").into();
     }
     if line.contains("&quot;")
         || line.contains("&#34;")

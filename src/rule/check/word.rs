@@ -1,17 +1,32 @@
 //! `not-word`: values that a reader would call a word, an identifier, a path, a date … and not a secret.
 
+use std::sync::LazyLock;
+
 use super::{Parameter, Subject, Verdict};
 
-/// Pairs of letters that make up most of English words and of identifiers made of them. Of a random pair of
-/// letters a quarter is here; of a word's pairs most are.
-const COMMON: &str = "th he in er an re on at en nd ti es or te of ed is it al ar st to nt ng se ha as ou io le ve co \
-     me de hi ri ro ic ne ea ra ce li ch ll be ma si om ur ca el ta la ns di fo ho pe ec pr no ct us ac ot il tr ly \
-     nc et ut ss so rs un lo wa ge ie wh ee wi em ad ol rt po we na ul ni ts mo ow pa im mi ai sh ir su id os iv ia \
-     am fi ci vi pl ig tu ev ld ry mp fe bl ab gh ty op wo sa ay ex ke fr oo av ag if ap gr od bo sp rd do uc bu ei \
-     ov by rm ep tt oc fa ef cu rn sc gi da yo cr cl du ga qu ue ff ba ey ls va um pp ua up lu go ht ru ug ds lt pi \
-     rc rr eg au ck ew mu br bi pt ak pu ui rg ib tl ny ki rk ys ob mm fu ph og ms ye ud mb ip ub oi rl gu dr hr cc \
-     tw ft wn nu af hu nn eo vo rv nf xp gn sm fl iz ok nl my gl aw ju oa eq sy sl ps jo lf nv je nk kn gs dy hy ze \
-     ks xt bs ik dd pc xi pd wr ws rf cs xy rp eb db sk js ux xm";
+/// Pairs of letters that make up most of English words and of identifiers made of them. A third of all
+/// pairs is here, but most of a word's.
+const COMMON: &str = "th he in er an re on at en nd ti es or te of ed is it al ar st to nt ng se ha \
+     as ou io le ve co me de hi ri ro ic ne ea ra ce li ch ll be ma si om ur ca el ta la ns di fo ho \
+     pe ec pr no ct us ac ot il tr ly nc et ut ss so rs un lo wa ge ie wh ee wi em ad ol rt po we na \
+     ul ni ts mo ow pa im mi ai sh ir su id os iv ia am fi ci vi pl ig tu ev ld ry mp fe bl ab gh ty \
+     op wo sa ay ex ke fr oo av ag if ap gr od bo sp rd do uc bu ei ov by rm ep tt oc fa ef cu rn sc \
+     gi da yo cr cl du ga qu ue ff ba ey ls va um pp ua up lu go ht ru ug ds lt pi rc rr eg au ck ew \
+     mu br bi pt ak pu ui rg ib tl ny ki rk ys ob mm fu ph og ms ye ud mb ip ub oi rl gu dr hr cc tw \
+     ft wn nu af hu nn eo vo rv nf xp gn";
+
+/// [`COMMON`] by first letter, a bit for each second one.
+static PAIRS: LazyLock<[u32; 26]> = LazyLock::new(|| {
+    let mut rows = [0; 26];
+    for pair in COMMON.split_ascii_whitespace() {
+        if let [first, second] = pair.as_bytes()
+            && let Some(row) = rows.get_mut(usize::from(first.wrapping_sub(b'a')))
+        {
+            *row |= 1 << second.wrapping_sub(b'a').min(31);
+        }
+    }
+    rows
+});
 
 /// What comes behind the dot of a file's name.
 const EXTENSIONS: &[&str] = &[
@@ -25,6 +40,8 @@ const EXTENSIONS: &[&str] = &[
 const MEDIA: &[&str] =
     &["application/", "text/", "image/", "audio/", "video/", "font/", "multipart/", "message/", "model/"];
 
+/// Numbers between words.
+const MOST_NUMBERS: usize = 2;
 /// Bytes that are looked at.
 const LONGEST: usize = 512;
 
@@ -135,9 +152,10 @@ fn is_path(value: &str) -> bool {
 
 /// Whether at least three quarters of the letters and digits belong to words.
 fn reads(value: &str) -> bool {
-    let (mut of_words, mut digits, mut all) = (0_usize, 0_usize, 0_usize);
+    let (mut of_words, mut digits, mut all, mut runs) = (0_usize, 0_usize, 0_usize, 0_usize);
     for token in tokens(value) {
         all += token.len();
+        runs += usize::from(token.bytes().all(|byte| byte.is_ascii_digit()));
         if token.bytes().any(|byte| byte.is_ascii_digit()) {
             digits += token.len();
         } else if is_word(token) {
@@ -145,7 +163,7 @@ fn reads(value: &str) -> bool {
         }
     }
     let other = value.chars().filter(|letter| !letter.is_ascii()).count();
-    all + other > 0 && of_words * 4 >= (all + other) * 3 && digits * 4 <= all
+    all + other > 0 && of_words * 4 >= (all + other) * 3 && digits * 4 <= all && runs <= MOST_NUMBERS
 }
 
 /// Runs of letters of one word (`apiKeyID` has three), and runs of digits.
@@ -193,12 +211,17 @@ fn is_word(token: &str) -> bool {
         _ => {}
     }
     let common = lower
-        .as_bytes()
-        .windows(2)
-        .filter(|pair| COMMON.as_bytes().split(|&byte| byte == b' ').any(|known| known == *pair))
+        .bytes()
+        .zip(lower.bytes().skip(1))
+        .filter(|&(first, second)| {
+            let row = PAIRS.get(usize::from(first.wrapping_sub(b'a')));
+            row.is_some_and(|row| row >> second.wrapping_sub(b'a').min(31) & 1 == 1)
+        })
         .count();
     let vowels = lower.bytes().filter(|byte| matches!(byte, b'a' | b'e' | b'i' | b'o' | b'u' | b'y')).count();
-    vowels > 0 && common * 10 >= pairs * 6
+    // The longer it is, the less may be odd about it.
+    let least = if pairs > 10 { 15 } else { 12 };
+    vowels > 0 && common * 20 >= pairs * least
 }
 
 #[cfg(test)]

@@ -450,6 +450,11 @@ fn spellings_of_heads() {
             ],
         ),
         case(
+            "a method that cannot be one",
+            vec![c("1ET / HTTP/1.1\r\n\r\n")],
+            &["> text 1ET / HTTP/1.1\\r\\n\\r\\n"],
+        ),
+        case(
             "HTTP/1.0 without keep-alive",
             vec![c("GET / HTTP/1.0\r\n\r\n"), s("HTTP/1.0 200 OK\r\nServer: x\r\n\r\nbody")],
             &["> #1 GET / http/1.0 []", "> end", "< #1 200 http/1.0 [Server=x]", "< body body", "< end"],

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::{Flow, Wire};
 use crate::model::Direction;
-use crate::protocol::http1::find_http_head;
+use crate::protocol::contract::Probe;
+use crate::protocol::http1::{HEAD_LIMIT, find_http_head, probe::probe};
 
 const CLIENT: &[&str] = &[
     "GET /a?k=v HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -70,7 +71,7 @@ fn wire() -> impl Strategy<Value = Vec<Wire>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn any_conversation_is_read_the_same_in_every_cut(wire in wire(), size in 1..9_usize) {
@@ -103,6 +104,19 @@ proptest! {
             prop_assert!(flow.record.bytes_told <= bytes.len());
         }
     }
+
+    #[test]
+    fn what_is_found_in_mid_stream_is_recognised(
+        parts in prop::collection::vec(proptest::sample::select([CLIENT, SERVER].concat()), 0..6),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let bytes = parts.concat().into_bytes();
+        let bytes = bytes.get(..cut.index(bytes.len() + 1)).unwrap_or_default();
+        if let Some(at) = find_http_head(bytes) {
+            let verdict = probe(&bytes[at..]);
+            prop_assert!(matches!(verdict, Probe::Yes(Some(_))), "{verdict:?} {}", bytes[at..].escape_ascii());
+        }
+    }
 }
 
 #[test]
@@ -120,5 +134,72 @@ fn heads_in_mid_stream() {
     ];
     for (bytes, expected) in cases {
         assert_eq!(find_http_head(bytes.as_bytes()), *expected, "{bytes:?}");
+    }
+}
+
+/// Openings, and what is then repeated for ever: each looks at a place where bytes could be searched again and again.
+const HOSTILE: &[(&str, &str)] = &[
+    ("GET /", "a"),
+    ("GET / HTTP/1.1\r\nA: ", "a"),
+    ("", "GET / HTTP/1.1\r\n"),
+    ("", "GET / HTTP/1.1\r\n\r\n"),
+    ("GET / HTTP/1.1\r\nA:", "\r\n "),
+    ("GET / HTTP/1.1\r\n", "A\r\n"),
+    ("", "HTTP/1."),
+    ("", "HTTP/1.1 200 "),
+    ("", "HTTP/1.1 200 OK\r\n"),
+    ("", "HTTP/1.1 200 OK\r\n\r\n"),
+    ("HTTP/1.1 200", " "),
+    ("?", " HTTP/1.1"),
+    ("?", " HTTP/1.1\n"),
+    ("?", "GET / HTTP/1.1"),
+    ("?", "GET /HTTP/1.1\n"),
+    ("?", "?GET / HTTP/1.1\nA"),
+    ("?", "?HTTP/1.1 200 OK\nA"),
+    ("?", "GET "),
+    ("?", "\0"),
+    ("", "\r"),
+    ("", "\n"),
+    ("", " "),
+    ("", "A"),
+    ("", "A b"),
+    ("GET / HTTP/1.1\r\nUpgrade: x\r\n\r\n", "A b"),
+    ("GET / HTTP/1.1\r\nUpgrade: x\r\n\r\n", "\0"),
+    ("CONNECT a:1 HTTP/1.1\r\n\r\n", "A b"),
+    ("POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n", "?GET / HTTP/1.1\nA"),
+    ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n"),
+    ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "0"),
+    ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;", ";"),
+    ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", "A: b\r\n"),
+    ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA:", "\n "),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n", "HTTP/1.1 "),
+    ("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "?HTTP/1.1 200 OK\nA"),
+];
+
+/// A million flows open at once cost little beside the bytes of their heads.
+#[test]
+fn a_flow_is_small() {
+    let size = std::mem::size_of::<crate::protocol::http1::Http1>();
+    assert!(size <= 128, "{size}");
+}
+
+/// A search that starts over with every segment would take minutes here.
+#[test]
+fn hostile_streams_are_read_the_same_in_every_cut_within_the_limits() {
+    const BYTES: usize = 300_000;
+    for (opening, repeated) in HOSTILE {
+        let repeated = repeated.repeat(BYTES / repeated.len());
+        let bytes = [opening.as_bytes(), repeated.as_bytes()].concat();
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            let [whole, segments, small] = [bytes.len(), 1448, 7].map(|size| {
+                let mut flow = Flow::new();
+                bytes.chunks(size).for_each(|piece| flow.data(direction, piece));
+                assert!(flow.most_kept <= HEAD_LIMIT + size, "{opening:?} keeps {}", flow.most_kept);
+                flow.end();
+                assert!(flow.record.bytes_told <= bytes.len());
+                flow.told()
+            });
+            assert!(whole == segments && whole == small, "{opening:?} {}", repeated.split_at(30).0);
+        }
     }
 }
