@@ -42,6 +42,8 @@
 //! value = "sk_live_…"
 //! exposures = ["query-string", "cleartext"]
 //! ```
+//!
+//! `CASE=name cargo test --test it every_case -- --nocapture` prints the events of one case.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -219,7 +221,10 @@ impl Case {
         let ends = |ends: &Ends| (ends.client, ends.server);
         let mut ends: Vec<_> = self.connection.iter().map(ends).collect();
         if ends.is_empty() {
-            ends.push((SocketAddr::from(([192, 0, 2, 10], 51_000)), SocketAddr::from(([192, 0, 2, 80], self.port))));
+            ends.push((
+                SocketAddr::from(([192, 0, 2, 10], 51_000)),
+                SocketAddr::from(([192, 0, 2, 80], self.port)),
+            ));
         }
         let begin = |(client, server)| {
             let connection = Connection::new(client, server);
@@ -251,7 +256,8 @@ impl Case {
             if !std::mem::replace(&mut begun[step.connection], true) {
                 next = next.handshake();
             }
-            *connection = if to_server { next.to_server(&step.bytes()) } else { next.to_client(&step.bytes()) };
+            *connection =
+                if to_server { next.to_server(&step.bytes()) } else { next.to_client(&step.bytes()) };
             let now = connection.clone().frames().len();
             clock += FRAME * u32::try_from(now - *count).unwrap();
             *count = now;
@@ -270,7 +276,11 @@ impl Case {
         }
         frames.sort_by_key(|frame| frame.time);
         for (index, frame) in frames.iter().enumerate() {
-            assert!(index == 0 || frames[index - 1].time < frame.time, "{}: two frames at one time", self.name);
+            assert!(
+                index == 0 || frames[index - 1].time < frame.time,
+                "{}: two frames at one time",
+                self.name
+            );
         }
         if !self.order.is_empty() {
             // Times stay in order; a frame that is named twice comes twice.
@@ -280,7 +290,8 @@ impl Case {
                 frames.get(index).map_or(first.after(late), |frame| frame.time.max(first.after(late)))
             };
             let order = self.order.iter().enumerate();
-            frames = order.map(|(index, number)| Kept { time: at(index), ..frames[number - 1].clone() }).collect();
+            frames =
+                order.map(|(index, number)| Kept { time: at(index), ..frames[number - 1].clone() }).collect();
         }
         let frames = frames.into_iter().enumerate();
         frames.filter(|(index, _)| !self.drop.contains(&(index + 1))).map(|(_, frame)| frame).collect()
@@ -304,6 +315,9 @@ pub(crate) fn all() -> Vec<Case> {
 fn faults(case: &Case) -> Option<String> {
     let frames = case.frames();
     let (events, said, _) = scan_frames(&frames, &options(1));
+    if std::env::var("CASE").is_ok_and(|name| name == case.name) {
+        events.iter().for_each(|event| eprintln!("{}", serde_json::to_string(event).unwrap()));
+    }
     let mut missing: Vec<&Expected> = case.leak.iter().collect();
     let mut surplus = Vec::new();
     let mut places = Vec::new();
