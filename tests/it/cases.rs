@@ -54,12 +54,14 @@ use std::time::Duration;
 
 use leaktap::model::Timestamp;
 use leaktap::model::event::Event;
-use leaktap::source::memory::Kept;
+use leaktap::source::memory::{Kept, disturb};
 use leaktap::source::memory::connection::{Connection, datagram};
 use serde::Deserialize;
 
 use crate::support::{Expected, leaks, options, plain, scan_frames};
 
+/// Cases up to this many bytes are spoiled too.
+const SMALL: usize = 8 << 10;
 /// Time between two frames, as connections in memory have it.
 const FRAME: Duration = Duration::from_micros(100);
 
@@ -382,6 +384,65 @@ fn every_case_tells_its_leaks_and_nothing_else() {
     let cases = all();
     let faults: Vec<String> = cases.iter().filter_map(faults).collect();
     assert!(faults.is_empty(), "{} of {} cases:\n{}", faults.len(), cases.len(), faults.join("\n"));
+}
+
+/// What is found in frames, by what no spoiling may change: the status that the answer gave is part of it.
+fn told(frames: &[Kept]) -> Vec<Expected> {
+    let (events, _, _) = scan_frames(frames, &options(1));
+    let all = leaks(&events).into_iter().map(|leak| Expected {
+        severity: Some(leak.severity.as_str().to_owned()),
+        status: leak.http.as_ref().and_then(|http| http.status),
+        ..plain(leak)
+    });
+    let mut all: Vec<Expected> = all.collect();
+    all.sort();
+    all
+}
+
+/// Spoils every small case that is not spoiled already and compares with what is found in it as it is.
+fn same_when(spoil: impl Fn(&[Kept]) -> Vec<Kept>) {
+    let mut faults = Vec::new();
+    for case in all() {
+        let frames = case.frames();
+        let bytes: usize = frames.iter().map(|frame| frame.bytes.len()).sum();
+        if bytes > SMALL || !case.lost.is_empty() || !case.order.is_empty() {
+            continue;
+        }
+        let (before, behind) = (told(&frames), told(&spoil(&frames)));
+        if before != behind {
+            let only = |these: &[Expected], those: &[Expected]| -> Vec<Expected> {
+                these.iter().filter(|this| !those.contains(this)).cloned().collect()
+            };
+            let (lost, new) = (only(&before, &behind), only(&behind, &before));
+            faults.push(format!("{} ({})\n  lost: {lost:?}\n  new: {new:?}\n", case.name, case.why));
+        }
+    }
+    assert!(faults.is_empty(), "{} cases:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn one_byte_segments_change_no_case() {
+    same_when(|frames| disturb::segmented(frames, 1));
+}
+
+#[test]
+fn doubled_frames_change_no_case() {
+    same_when(disturb::doubled);
+}
+
+#[test]
+fn shuffled_frames_change_no_case() {
+    same_when(|frames| disturb::shuffled(frames, 4, 7));
+}
+
+#[test]
+fn the_end_of_the_sequence_space_changes_no_case() {
+    same_when(disturb::wrapped);
+}
+
+#[test]
+fn a_missing_handshake_changes_no_case() {
+    same_when(disturb::without_handshake);
 }
 
 #[test]
