@@ -54,8 +54,8 @@ use std::time::Duration;
 
 use leaktap::model::Timestamp;
 use leaktap::model::event::Event;
-use leaktap::source::memory::{Kept, disturb};
 use leaktap::source::memory::connection::{Connection, datagram};
+use leaktap::source::memory::{Kept, disturb};
 use serde::Deserialize;
 
 use crate::support::{Expected, leaks, options, plain, scan_frames};
