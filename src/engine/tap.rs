@@ -296,6 +296,9 @@ impl Output for Tap<'_> {
             let exchange = self.conversation.half(Direction::ToClient).exchange;
             let asking = self.conversation.half(Direction::ToServer);
             let until = if asking.body.is_some() { asking.exchange.min(exchange) } else { exchange + 1 };
+            // An interim answer (RFC 9110 section 15.2) leaves its exchange open.
+            let is_open = self.conversation.exchange(exchange).is_some_and(|known| known.status.is_none());
+            let until = if is_open { until.min(exchange) } else { until };
             while self.conversation.exchanges.front().is_some_and(|first| first.number < until) {
                 if let Some(done) = self.conversation.exchanges.pop_front() {
                     self.workshop.release_exchange(self.conversation.number, done.number, done.status);
