@@ -23,6 +23,9 @@ use super::{Unsaid, evidence};
 /// Shortest secret whose return in a response is followed, in bytes.
 const LEAST_FOLLOWED: usize = 6;
 
+/// Shortest run of letters and digits by which a followed secret is looked for, in bytes.
+const LEAST_TRACED: usize = 4;
+
 /// Something a rule saw.
 #[derive(Debug)]
 pub(super) struct Sighting {
@@ -53,6 +56,16 @@ pub(super) struct Followed {
     confidence: Confidence,
 }
 
+impl Followed {
+    /// What of the value stands unchanged however it is escaped: its longest run of letters and digits. The value itself
+    /// where that says too little.
+    pub(super) fn trace(&self) -> &[u8] {
+        let value = self.value.expose();
+        let runs = value.split(|byte| !byte.is_ascii_alphanumeric());
+        runs.max_by_key(|run| run.len()).filter(|run| run.len() >= LEAST_TRACED).unwrap_or(value)
+    }
+}
+
 /// What stands around the fields of one message part.
 pub(super) struct Scene<'a> {
     pub(super) flow: FlowText,
@@ -65,6 +78,8 @@ pub(super) struct Scene<'a> {
     /// Secrets that requests of this flow carried.
     pub(super) followed: &'a [Followed],
     pub(super) source: &'a Arc<str>,
+    /// Bytes that no parser made a message of.
+    pub(super) in_no_message: bool,
 }
 
 /// The exchange of a scene.
@@ -147,6 +162,11 @@ impl Inspector {
         let context = Context { status: scene.status, essence: scene.essence, path: scene.source };
         let mut matches = std::mem::take(&mut self.matches);
         self.matches(field, vessel, &context, &mut matches);
+        if scene.in_no_message {
+            // They say too little for rules that go by names (CONTRACT: names and values).
+            let rules = &self.rules;
+            matches.retain(|found| rules.rule(found.rule).is_some_and(crate::rule::Rule::is_typed));
+        }
         let first = self.sightings.len();
         for found in matches.drain(..) {
             let Some(raw) = field.value.get(found.secret.clone()) else { continue };
