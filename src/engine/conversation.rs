@@ -19,6 +19,8 @@ const KEPT: usize = 300 << 10;
 const EXCHANGES: usize = 1000;
 /// Segments of a stream of no known protocol in which encryption is still looked for.
 const PROBES: u32 = 8;
+/// Conversations within one flow, each begun by the one before (CONNECT, Upgrade).
+const CONVERSATIONS: u32 = 16;
 
 /// The state of one flow; nothing is kept of a flow that is not looked into.
 pub(crate) type State = Option<Box<Conversation>>;
@@ -38,6 +40,8 @@ pub(crate) struct Conversation {
     pub(super) followed: Vec<Followed>,
     losses: BTreeMap<(Direction, &'static str), Tally>,
     pub(super) encrypted: bool,
+    /// How often another conversation went on in this flow.
+    switches: u32,
 }
 
 /// What is known of the protocol.
@@ -96,6 +100,7 @@ impl Conversation {
             followed: Vec::new(),
             losses: BTreeMap::new(),
             encrypted: false,
+            switches: 0,
         }
     }
 
@@ -450,8 +455,22 @@ impl Workshop {
         marks.discard(consumed);
         let rest = bytes.get(consumed..).unwrap_or_default();
         let sides = [(other, ahead.as_slice(), ahead_marks), (direction, rest, std::mem::take(marks))];
-        for (direction, bytes, marks) in sides {
+        // Each may begin the next at once, one call deeper.
+        conversation.switches += 1;
+        let is_too_deep = conversation.switches > CONVERSATIONS;
+        if is_too_deep {
+            conversation.known = Known::Unknown(PROBES);
+            conversation.parser = None;
+            conversation.protocol = "unknown";
+        }
+        for (direction, bytes, mut marks) in sides {
             if bytes.is_empty() {
+                continue;
+            }
+            if is_too_deep {
+                conversation.lose(direction, "tunnel-limit", bytes.len() as u64, now.frame);
+                let mut tap = Tap::new(self, conversation, key, now, bytes, &mut marks, carrier);
+                protocol::Output::text(&mut tap, direction, bytes);
                 continue;
             }
             let sender = if direction == Direction::ToServer {
