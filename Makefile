@@ -5,12 +5,13 @@ APT   := apt-get -o DPkg::Lock::Timeout=300 -y -q
 PCAP   = $(shell printf 'int main(void){return 0;}' | cc -x c - -lpcap -o /dev/null 2>/dev/null && echo yes)
 FEATURES = $(if $(PCAP),,--no-default-features)
 
-.PHONY: help demo test lint deps build bench captures fuzz fuzz-deps fuzz-corpus clean
+.PHONY: help demo test lint deny deps build bench captures fuzz fuzz-deps fuzz-corpus clean
 
 help:
 	@echo 'make demo      install what is missing, build, scan the captures that come with the project'
 	@echo 'make test      the whole test suite'
-	@echo 'make lint      format, clippy'
+	@echo 'make lint      format, clippy, and make deny where cargo-deny is installed'
+	@echo 'make deny      licences, bans and sources of the dependencies'
 	@echo 'make bench     MB/s per core, and the ratio to a plain read of the file'
 	@echo 'make fuzz      every fuzz target (or TARGETS=) for TIME seconds each (default 60)'
 	@echo 'make captures  remake the captures from real clients and servers (root, tcpdump, nginx, curl, Python)'
@@ -29,6 +30,13 @@ test: deps
 lint: deps
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets $(FEATURES) -- -D warnings
+	@if command -v cargo-deny >/dev/null 2>&1; then $(MAKE) --no-print-directory deny; \
+	else echo 'note: dependencies are not checked without cargo-deny (minutes to build): make deny installs it'; fi
+
+# Licences, doubles and origins of what is built in (deny.toml).
+deny:
+	@command -v cargo-deny >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny --locked check licenses bans sources
 
 # A C compiler for zstd, libpcap for filters. Without the right to install, what is missing is said and the offline tool is built.
 deps:
