@@ -19,6 +19,8 @@ const KEPT: usize = 300 << 10;
 const EXCHANGES: usize = 1000;
 /// Segments of a stream of no known protocol in which encryption is still looked for.
 const PROBES: u32 = 8;
+/// Conversations within one flow, each begun by the one before (CONNECT, Upgrade).
+const CONVERSATIONS: u32 = 16;
 
 /// The state of one flow; nothing is kept of a flow that is not looked into.
 pub(crate) type State = Option<Box<Conversation>>;
@@ -38,6 +40,8 @@ pub(crate) struct Conversation {
     pub(super) followed: Vec<Followed>,
     losses: BTreeMap<(Direction, &'static str), Tally>,
     pub(super) encrypted: bool,
+    /// How often another conversation went on in this flow.
+    switches: u32,
 }
 
 /// What is known of the protocol.
@@ -115,6 +119,7 @@ impl Conversation {
             followed: Vec::new(),
             losses: BTreeMap::new(),
             encrypted: false,
+            switches: 0,
         }
     }
 
@@ -500,6 +505,15 @@ impl Workshop {
         let (ahead, marks) = (std::mem::take(&mut half.kept), std::mem::take(&mut half.marks));
         let carrier = marks.carried(0..1).map_or(rest.carrier, |carried| carried.first);
         let ahead = Shown { bytes: &ahead, marks, carrier, now: rest.now, lent: None };
+        // Each may begin the next at once, one call deeper.
+        conversation.switches += 1;
+        if conversation.switches > CONVERSATIONS {
+            conversation.known = Known::Opaque;
+            conversation.parser = None;
+            conversation.protocol = "unknown";
+            let bytes = ahead.bytes.len() + rest.bytes.len();
+            conversation.lose(conversation.direction(sender), "tunnel-limit", bytes as u64, rest.now.frame);
+        }
         for (side, shown) in [(sender.other(), ahead), (sender, rest)] {
             if !shown.bytes.is_empty()
                 && let Verdict::Leave(protocol) = self.show(key, conversation, side, shown)

@@ -9,6 +9,7 @@ mod evidence;
 mod exposure;
 mod inspect;
 mod intake;
+mod known;
 mod marks;
 mod pending;
 mod stats;
