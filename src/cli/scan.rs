@@ -116,6 +116,8 @@ fn expand(arguments: &[PathBuf]) -> (Vec<Input>, Vec<String>) {
 struct Telling {
     fan: Fan,
     failed: bool,
+    /// Whether each event is shown at once: a pipe may give the next one much later.
+    live: bool,
     /// Steps aside while a line is written to the same terminal.
     bar: Option<ProgressBar>,
 }
@@ -137,12 +139,18 @@ impl Telling {
                 .with_context(|| format!("cannot open the sink {spec}"))?;
             fan.add(spec.to_string(), sink);
         }
-        Ok(Self { fan, failed: false, bar: on_terminal().then(|| world.bar.clone()) })
+        let live = inputs.iter().any(|input| pipeline::is_stream(&input.path));
+        Ok(Self { fan, failed: false, live, bar: on_terminal().then(|| world.bar.clone()) })
     }
 
     fn event(&mut self, event: &Event) -> Flow {
-        let Self { fan, failed, bar } = self;
-        let mut tell = || fan.event(event, &mut |failure| fail(failed, &failure));
+        let Self { fan, failed, live, bar } = self;
+        let mut tell = || {
+            fan.event(event, &mut |failure| fail(failed, &failure));
+            if *live {
+                fan.flush(&mut |failure| fail(failed, &failure));
+            }
+        };
         match bar {
             Some(bar) => bar.suspend(tell),
             None => tell(),
@@ -229,13 +237,13 @@ mod tests {
     fn without_a_reader_the_run_stops_and_that_is_no_fault() {
         let event = &example::events()[0];
         for (kind, failed) in [(io::ErrorKind::BrokenPipe, false), (io::ErrorKind::StorageFull, true)] {
-            let mut telling = Telling { fan: Fan::default(), failed: false, bar: None };
+            let mut telling = Telling { fan: Fan::default(), failed: false, live: false, bar: None };
             telling.fan.add("ndjson:-".into(), Box::new(Broken(kind)));
             assert_eq!(telling.event(event), Flow::Stop);
             telling.finish();
             assert_eq!(telling.failed, failed);
             // At the end it is the same.
-            let mut telling = Telling { fan: Fan::default(), failed: false, bar: None };
+            let mut telling = Telling { fan: Fan::default(), failed: false, live: false, bar: None };
             telling.fan.add("table:-".into(), Box::new(Broken(kind)));
             telling.finish();
             assert_eq!(telling.failed, failed);

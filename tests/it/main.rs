@@ -2,5 +2,6 @@
 
 mod captures;
 mod cases;
+mod command;
 mod house;
 mod support;
