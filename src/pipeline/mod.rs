@@ -134,6 +134,7 @@ fn alone(
                         engine.packet(shard, &packet, frame.number, frame.time);
                         if engine.has_released() {
                             engine.released().for_each(|released| teller.tell(released, &name, watch));
+                            teller.settle();
                         }
                     }
                 }
@@ -151,6 +152,7 @@ fn alone(
         }
         engine.finish(last.0, last.1);
         engine.released().for_each(|released| teller.tell(released, &name, watch));
+        teller.settle();
         bytes += source.position();
         watch.progress(bytes, teller.leaks());
         note_links(&mut intake, &name, watch);

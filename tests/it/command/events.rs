@@ -259,7 +259,8 @@ fn the_summary_comes_last_and_adds_up() {
     let times: u64 = of_type(&events, "again").iter().map(|again| again["times"].as_u64().unwrap()).sum();
     assert_eq!(summary["again"], times);
     let protocols: u64 = summary["protocols"].as_object().unwrap().values().map(|flows| flows.as_u64().unwrap()).sum();
-    assert_eq!(summary["flows"], protocols);
+    // A connection through a proxy, or that was upgraded, speaks two.
+    assert!(summary["flows"].as_u64().unwrap() <= protocols);
     for key in ["sources", "frames", "bytes", "gaps", "gap_bytes", "drops", "malformed"] {
         assert!(summary[key].is_u64(), "{key}");
     }
@@ -276,7 +277,7 @@ fn crowd() -> Vec<Kept> {
         }
     }
     queues.sort_by_key(|frames| frames.first().map(|frame| frame.time));
-    for port in 0..300 {
+    for port in 0..400 {
         let key = if port % 3 == 0 { STRIPE } else { OTHER };
         let filler = "made up ".repeat(400);
         let body = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{filler}", filler.len());

@@ -124,7 +124,7 @@ fn a_wrong_rule_file_is_refused_whole_before_anything_is_read() {
         (SHED.replace("\"high\"\nconf", "\"grave\"\nconf"), "r.toml:7: shed-key: ", "\"grave\" is none of info"),
         (SHED.replace("(shed_", "((shed_"), "r.toml:5: shed-key: ", "regex: "),
         (SHED.replace("id = ", "name = "), "r.toml:2: ", "a rule without `id`"),
-        (format!("{SHED}{SHED}"), "r.toml:17: shed-key: ", "the id is used twice, first in line 3"),
+        (format!("{SHED}{SHED}"), "r.toml:16: shed-key: ", "the id is used twice, first in line 3"),
         (SHED.replace("keywords = [", "keywords = "), "r.toml:6: ", "TOML: "),
     ] {
         room.write("r.toml", &text);
@@ -194,7 +194,7 @@ fn a_text_is_tried() {
         "line 2: shed-key (high, high confidence) in request.header X-Key: she…8i3\n\
          line 4: shed-key (high, high confidence) in request.query lock: she…1l6\n\
          line 5: shed-key (high, high confidence) in request.body LOCK: she…3a6\n\
-         line 3: shed-key suppressed in request.header X-Key: she…xxx: placeholder\n3 matches, 1 suppressed\n"
+         line 3: shed-key suppressed in request.header X-Key: she…xxx: placeholder: it says so\n3 matches, 1 suppressed\n"
     );
     assert_eq!(run.err, "");
     let shown = Run::of(room.command(&[&test[..], &["--reveal"]].concat()).write_stdin(text)).ended(0);
@@ -217,7 +217,7 @@ fn a_capture_is_tried_and_what_was_suppressed_is_said() {
     let run = room.run(&["rules", "test", "a.pcap", "--rules", "shed.toml", "--no-default-rules"]).ended(0);
     assert!(run.out.contains("HIGH  Shed key  she…8i3"), "{}", run.out);
     let lines: Vec<&str> = run.out.lines().collect();
-    assert!(lines.contains(&"shed-key suppressed in request.query old: she…xxx: placeholder"), "{}", run.out);
+    assert!(lines.contains(&"shed-key suppressed in request.query old: she…xxx: placeholder: it says so"), "{}", run.out);
     assert!(
         lines.iter().any(|line| line.starts_with("shed-key suppressed in request.header X-Key: she…abb: ")),
         "{}",
