@@ -53,6 +53,15 @@ pub(super) enum Skip {
     Bomb,
 }
 
+impl From<Stop> for Skip {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Corrupt => Self::Corrupt,
+            Stop::Bomb => Self::Bomb,
+        }
+    }
+}
+
 impl Body {
     pub(super) fn new(surface: Surface, exchange: u32, media: Media) -> Self {
         Self {
@@ -93,10 +102,7 @@ impl Body {
             }
             Coding::Encoded(inflater) => {
                 if let Err(stop) = inflater.push(bytes, &mut self.buffer) {
-                    return self.skip(match stop {
-                        Stop::Corrupt => Skip::Corrupt,
-                        Stop::Bomb => Skip::Bomb,
-                    });
+                    return self.skip(Skip::from(stop));
                 }
             }
         }
@@ -106,6 +112,13 @@ impl Body {
             return self.skip(Skip::Opaque);
         }
         Ok(())
+    }
+
+    /// Nothing more comes: what the decoder still holds is decoded.
+    pub(super) fn finish(&mut self) -> Result<(), Skip> {
+        let Coding::Encoded(inflater) = &mut self.coding else { return Ok(()) };
+        let finished = inflater.finish(&mut self.buffer);
+        finished.or_else(|stop| self.skip(Skip::from(stop)))
     }
 
     /// What is decoded so far stays to be looked at; nothing is added any more.

@@ -134,6 +134,9 @@ impl<'a> Tap<'a> {
 
     fn finish_body(&mut self, direction: Direction) {
         if let Some(mut body) = self.conversation.half(direction).body.take() {
+            if let Err(skip) = body.finish() {
+                self.skipped(direction, skip, 0);
+            }
             self.look_into(&mut body);
             self.workshop.recycle(body.buffer);
         }
@@ -148,7 +151,7 @@ impl<'a> Tap<'a> {
         let recoded = text.len() != body.buffer.len() || !std::ptr::eq(text.as_ptr(), body.buffer.as_ptr());
         let hits = &mut self.workshop.hits;
         hits.clear();
-        self.workshop.inspector.rules.scan(&text, hits);
+        self.workshop.inspector.rules.scan_body(&text, hits);
         content::marks(&text, hits);
         if body.surface.is_response() {
             for followed in &self.conversation.followed {
@@ -159,7 +162,7 @@ impl<'a> Tap<'a> {
         if hits.is_empty() {
             return;
         }
-        hits.sort_unstable_by_key(|hit| (hit.start, hit.end));
+        merge(hits);
         let hits = std::mem::take(&mut self.workshop.hits);
         let status = self.conversation.exchange(body.exchange).and_then(|exchange| exchange.status);
         let status = if body.surface.is_response() { status } else { None };
@@ -328,6 +331,18 @@ impl Output for Tap<'_> {
         self.workshop.inspector.signal(rule, surface, evidence, carried);
         self.head(exchange, None, 0, |_| ());
     }
+}
+
+/// Sorts ranges and joins those that touch.
+fn merge(ranges: &mut Vec<Range<usize>>) {
+    ranges.sort_unstable_by_key(|range| (range.start, range.end));
+    ranges.dedup_by(|next, before| {
+        let touches = next.start <= before.end;
+        if touches {
+            before.end = before.end.max(next.end);
+        }
+        touches
+    });
 }
 
 fn scene<'s>(

@@ -9,9 +9,11 @@ use aho_corasick::{Anchored, MatchKind, StartKind};
 
 use crate::model::Field;
 
-use super::check::Does;
+use super::check::{Does, Mark, Parameter};
 use super::definition::Rule;
+use super::guard::{Guard, Part};
 use super::pattern::Plan;
+use crate::model::Surface;
 
 /// Shortest keyword that is derived from a pattern.
 const SHORTEST_DERIVED: usize = 3;
@@ -22,6 +24,8 @@ pub(super) struct Index {
     automaton: Option<DFA>,
     /// By keyword.
     entries: Vec<Vec<Entry>>,
+    /// By keyword: when the pre-pass counts it in any part of a message, and in a body.
+    guards: Vec<(Guard, Guard)>,
     /// Rules without keywords whose `names` decides.
     named: Vec<u32>,
     /// Rules without keywords that a gate lets in.
@@ -83,6 +87,7 @@ impl Index {
         let mut index = Self {
             automaton: None,
             entries: Vec::new(),
+            guards: Vec::new(),
             named: Vec::new(),
             gated: Vec::new(),
             always: Vec::new(),
@@ -105,14 +110,22 @@ impl Index {
                 list.push(number);
                 continue;
             }
+            let in_bodies =
+                rule.surfaces.contains(Surface::RequestBody) || rule.surfaces.contains(Surface::ResponseBody);
             for (keyword, place) in places(rule) {
+                let guard = guard(rule, &keyword);
                 let at = *numbers.entry(keyword.clone()).or_insert_with(|| {
                     keywords.push(keyword);
                     index.entries.push(Vec::new());
+                    index.guards.push((Guard::Never, Guard::Never));
                     keywords.len() - 1
                 });
                 if let Some(entries) = index.entries.get_mut(at) {
                     entries.push(Entry { rule: number, place });
+                }
+                if let Some((any, body)) = index.guards.get_mut(at) {
+                    *any = any.or(guard);
+                    *body = if in_bodies { body.or(guard) } else { *body };
                 }
             }
         }
@@ -134,11 +147,18 @@ impl Index {
     }
 
     /// See [`super::RuleSet::scan`].
-    pub(super) fn scan(&self, bytes: &[u8], hits: &mut Vec<Range<usize>>) {
+    pub(super) fn scan(&self, bytes: &[u8], part: Part, hits: &mut Vec<Range<usize>>) {
         let first = hits.len();
         self.walk(bytes, |dfa, state, end| {
             // The first pattern of a state is its longest.
-            let length = dfa.pattern_len(dfa.match_pattern(state, 0));
+            let counts = (0..dfa.match_len(state)).find_map(|nth| {
+                let pattern = dfa.match_pattern(state, nth);
+                let length = dfa.pattern_len(pattern);
+                let (any, body) = self.guards.get(pattern.as_usize())?;
+                let guard = if part == Part::Body { body } else { any };
+                guard.lets_pass(bytes, end.saturating_sub(length), end).then_some(length)
+            });
+            let Some(length) = counts else { return };
             let mut hit = end.saturating_sub(length)..end;
             while hits.len() > first
                 && let Some(last) = hits.last()
@@ -247,6 +267,19 @@ pub(super) fn is_let_in(rule: &Rule, field: &Field<'_>) -> bool {
         }
     }
     !has_gate
+}
+
+/// When a keyword of a rule counts.
+fn guard(rule: &Rule, keyword: &str) -> Guard {
+    let assigned = rule.checks.iter().find_map(|check| match (check.does, &check.parameter) {
+        (Does::Mark(Mark::Assigned), Parameter::AtLeast(least)) => Some(*least as u8),
+        _ => None,
+    });
+    match assigned {
+        _ if keyword.ends_with("://") || keyword.ends_with(":\\/\\/") => Guard::Userinfo,
+        Some(least) => Guard::Assigned(least),
+        None => Guard::Always,
+    }
 }
 
 /// Keywords of a rule that gives none: those of its structure, of its names, of its regex.

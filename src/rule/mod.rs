@@ -6,6 +6,7 @@ mod definition;
 pub mod example;
 mod file;
 mod gitleaks;
+mod guard;
 mod index;
 mod load;
 mod matcher;
@@ -20,6 +21,7 @@ use crate::model::{Confidence, Field, Severity};
 pub use definition::{Examples, Kind, Rule, SurfaceSet};
 pub use file::{Fault, RuleError};
 
+use guard::Part;
 use index::Index;
 
 /// The rules in force. Shared between workers.
@@ -127,9 +129,15 @@ impl RuleSet {
     }
 
     /// The keyword pre-pass: appends the places of keywords, sorted by start, those that overlap by their end as
-    /// one. ASCII case is ignored.
+    /// one. ASCII case is ignored. Keywords that are names count where a value is assigned to them, `…://` where a
+    /// password follows.
     pub fn scan(&self, bytes: &[u8], hits: &mut Vec<Range<usize>>) {
-        self.index.scan(bytes, hits);
+        self.index.scan(bytes, Part::Any, hits);
+    }
+
+    /// The same of a body: without the keywords of rules that look at no body.
+    pub fn scan_body(&self, bytes: &[u8], hits: &mut Vec<Range<usize>>) {
+        self.index.scan(bytes, Part::Body, hits);
     }
 
     /// What matches in one field, by its place: at most one match for each stretch of the value. The higher

@@ -219,7 +219,10 @@ impl Case {
         let ends = |ends: &Ends| (ends.client, ends.server);
         let mut ends: Vec<_> = self.connection.iter().map(ends).collect();
         if ends.is_empty() {
-            ends.push((SocketAddr::from(([192, 0, 2, 10], 51_000)), SocketAddr::from(([192, 0, 2, 80], self.port))));
+            ends.push((
+                SocketAddr::from(([192, 0, 2, 10], 51_000)),
+                SocketAddr::from(([192, 0, 2, 80], self.port)),
+            ));
         }
         let begin = |(client, server)| {
             let connection = Connection::new(client, server);
@@ -251,7 +254,8 @@ impl Case {
             if !std::mem::replace(&mut begun[step.connection], true) {
                 next = next.handshake();
             }
-            *connection = if to_server { next.to_server(&step.bytes()) } else { next.to_client(&step.bytes()) };
+            *connection =
+                if to_server { next.to_server(&step.bytes()) } else { next.to_client(&step.bytes()) };
             let now = connection.clone().frames().len();
             clock += FRAME * u32::try_from(now - *count).unwrap();
             *count = now;
@@ -270,7 +274,11 @@ impl Case {
         }
         frames.sort_by_key(|frame| frame.time);
         for (index, frame) in frames.iter().enumerate() {
-            assert!(index == 0 || frames[index - 1].time < frame.time, "{}: two frames at one time", self.name);
+            assert!(
+                index == 0 || frames[index - 1].time < frame.time,
+                "{}: two frames at one time",
+                self.name
+            );
         }
         if !self.order.is_empty() {
             let mut times: Vec<_> = frames.iter().map(|frame| frame.time).collect();
