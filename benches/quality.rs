@@ -134,7 +134,8 @@ fn chosen(folders: &[PathBuf], size: usize) -> Vec<Served> {
     let mut all: Vec<(u64, PathBuf, u64, usize)> = Vec::new();
     for folder in folders {
         for entry in walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().flatten() {
-            let extension = entry.path().extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+            let extension =
+                entry.path().extension().and_then(|extension| extension.to_str()).unwrap_or_default();
             let Some(kind) = KINDS.iter().position(|(known, ..)| *known == extension) else { continue };
             let length = entry.metadata().map_or(0, |metadata| metadata.len());
             if entry.file_type().is_file() && (200..=LONGEST).contains(&length) {
@@ -159,13 +160,18 @@ fn chosen(folders: &[PathBuf], size: usize) -> Vec<Served> {
 
 /// FNV-1a of a path: the same files on every run.
 fn hash(path: &Path) -> u64 {
-    path.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    path.as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Serves the files, notes what was found, and gives the bytes served.
-fn scan(rules: &Arc<RuleSet>, files: &[&Served], found: &mut BTreeMap<(Severity, String), Vec<String>>) -> u64 {
+fn scan(
+    rules: &Arc<RuleSet>,
+    files: &[&Served],
+    found: &mut BTreeMap<(Severity, String), Vec<String>>,
+) -> u64 {
     let mut bytes = 0;
     let mut frames = Vec::new();
     for (number, answers) in files.chunks(ANSWERS).enumerate() {

@@ -56,10 +56,8 @@ pub(super) fn run(arguments: &[PathBuf], world: &World<'_>) -> anyhow::Result<Ex
     }
     match outcome.skipped {
         0 => {}
-        1 => tracing::warn!("1 file of the folders is no capture and was skipped (-v names it)"),
-        many => {
-            tracing::warn!("{many} files of the folders are no captures and were skipped (-v names them)")
-        }
+        1 => tracing::warn!("skipped 1 file that is no capture (-v names it)"),
+        many => tracing::warn!("skipped {many} files that are no captures (-v names them)"),
     }
     let problems = outcome.problems + unreachable.len() as u64;
     Ok(exit(Outcome { problems, ..outcome }, config.fail_on, telling.failed))

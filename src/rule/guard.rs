@@ -31,8 +31,7 @@ const NAME: usize = 40;
 /// Words between a name and the credential.
 const SCHEMES: [&[u8]; 6] = [b"basic", b"bearer", b"token", b"apikey", b"key", b"digest"];
 /// How quotes are written within other text.
-const QUOTES: [&[u8]; 8] =
-    [b"&quot;", b"&#34;", b"&#39;", b"&#x27;", b"&apos;", b"u0022", b"u0027", b"%22"];
+const QUOTES: [&[u8]; 8] = [b"&quot;", b"&#34;", b"&#39;", b"&#x27;", b"&apos;", b"u0022", b"u0027", b"%22"];
 
 impl Guard {
     /// The weaker of two: what one of them lets pass.
@@ -124,7 +123,10 @@ fn has_length(value: &[u8], quote: Option<u8>, least: usize) -> bool {
     for (at, &byte) in value.iter().enumerate() {
         let ends = match quote {
             Some(quote) => byte == quote || byte == b'\n',
-            None => matches!(byte, 0..=b' ' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'(' | b')' | b'{' | b'}' | b',' | b';' | b'&'),
+            None => matches!(
+                byte,
+                0..=b' ' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'(' | b')' | b'{' | b'}' | b',' | b';' | b'&'
+            ),
         };
         if !ends {
             run += 1;
@@ -185,8 +187,7 @@ impl Text<'_> {
 
     fn separator(&mut self) -> bool {
         let written = self.skip(3, |byte| matches!(byte, b':' | b'=' | b'>')) > 0;
-        written
-            || [&b"%3d"[..], b"%3a", b"value=", b"content=", b"&gt;"].iter().any(|word| self.strip(word))
+        written || [&b"%3d"[..], b"%3a", b"value=", b"content=", b"&gt;"].iter().any(|word| self.strip(word))
     }
 
     /// Up to where the value begins; the quote it stands in.

@@ -120,7 +120,9 @@ impl Run {
 
 #[track_caller]
 fn events(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no event: {line}"))).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no event: {line}")))
+        .collect()
 }
 
 fn of_type(events: &[Value], kind: &str) -> Vec<Value> {

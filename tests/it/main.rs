@@ -1,5 +1,12 @@
 //! The integration tests: the house rules, cases as data, real captures as they are and disturbed, the command itself.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test says what went wrong by panicking; clippy knows the functions marked as tests only"
+)]
+
 mod captures;
 mod cases;
 mod command;

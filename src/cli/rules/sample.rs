@@ -99,7 +99,10 @@ mod tests {
                 ],
             ),
             ("see https://h.example/p?t=made-up-6#f", &["1 request.path -=p", "1 request.query t=made-up-6"]),
-            ("user=ada&password=made%2Dup", &["1 request.query user=ada", "1 request.query password=made-up"]),
+            (
+                "user=ada&password=made%2Dup",
+                &["1 request.query user=ada", "1 request.query password=made-up"],
+            ),
             ("API_KEY = \"made+up\"", &["1 request.body API_KEY=made+up"]),
             (
                 "\n{\"a\":{\"b\":[{\"c\":\"made-up-7\"}],\"n\":1}}",

@@ -333,7 +333,12 @@ checks = ["password"]
         let mut listener = Listener::default();
         for number in 0..LINES + 7 {
             for _ in 0..2 {
-                listener.suppressed("shed-key", &format!("request.query k{number}"), "she…g7h", "entropy 1.2");
+                listener.suppressed(
+                    "shed-key",
+                    &format!("request.query k{number}"),
+                    "she…g7h",
+                    "entropy 1.2",
+                );
             }
         }
         let mut out = Vec::new();

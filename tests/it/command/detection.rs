@@ -7,7 +7,9 @@ use super::*;
 /// A critical leak of high confidence, and a high one of medium confidence.
 fn mixed(room: &Room) {
     let frames = exchange(51_000, STRIPE)
-        .to_server(b"GET /a?api_key=x8Qm2Vt5Lr9Bn3Ws7Kd1Zp6Hc4Jf0Gy HTTP/1.1\r\nHost: api.example.com\r\n\r\n")
+        .to_server(
+            b"GET /a?api_key=x8Qm2Vt5Lr9Bn3Ws7Kd1Zp6Hc4Jf0Gy HTTP/1.1\r\nHost: api.example.com\r\n\r\n",
+        )
         .to_client(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         .finish()
         .frames();
@@ -41,7 +43,10 @@ fn levels_choose_what_is_reported() {
         }
     }
     // What is held back fails nothing.
-    room.write("r.toml", "[[rules]]\nid = \"shed\"\nregex = '''(x8Qm\\w+)'''\nkeywords = [\"x8qm\"]\nseverity = \"low\"\n");
+    room.write(
+        "r.toml",
+        "[[rules]]\nid = \"shed\"\nregex = '''(x8Qm\\w+)'''\nkeywords = [\"x8qm\"]\nseverity = \"low\"\n",
+    );
     let only = ["scan", "a.pcap", "--fail-on", "low", "--no-default-rules", "--rules", "r.toml"];
     room.run(&only).ended(1);
     room.run(&[&only[..], &["--severity", "high"]].concat()).ended(0);
@@ -98,7 +103,16 @@ fn sinks_repeat_and_hold_the_same() {
     let room = Room::new();
     mixed(&room);
     let plain = room.run(&["scan", "a.pcap"]).ended(0);
-    let run = room.run(&["scan", "a.pcap", "--sink", "ndjson:one", "--sink", "ndjson:two", "--sink", "table:three"]);
+    let run = room.run(&[
+        "scan",
+        "a.pcap",
+        "--sink",
+        "ndjson:one",
+        "--sink",
+        "ndjson:two",
+        "--sink",
+        "table:three",
+    ]);
     assert_eq!(run.ended(0).out, plain.out);
     assert_eq!(room.read("one"), plain.out);
     assert_eq!(room.read("two"), plain.out);

@@ -31,7 +31,8 @@ fn a_reader_that_goes_is_a_clean_end() {
         (&["rules", "list", "--format", "table"], 0),
         (&["--help"], 0),
     ] {
-        let mut child = room.process(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            room.process(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         let mut said = String::new();
         child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
@@ -76,7 +77,8 @@ fn a_signal_ends_a_scan_of_an_open_pipe_with_what_was_found() {
 fn a_table_of_an_open_pipe_is_shown_at_the_signal() {
     let room = Room::new();
     let mut command = room.process(&["scan", "-", "--format", "table", "--sink", "ndjson:leaks.ndjson"]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     input.write_all(&leaking_file()).unwrap();
     // The sink beside it says when the leak was seen.
@@ -113,13 +115,25 @@ fn a_full_disk_is_told_once_and_the_other_sinks_go_on() {
     let captures = captures_text();
     let expected = room.run(&["scan", &captures, "-q"]).ended(0).out;
     let run = room
-        .run(&["scan", &captures, "-q", "--sink", "ndjson:/dev/full", "--sink", "ndjson:good.ndjson", "--fail-on", "low"])
+        .run(&[
+            "scan",
+            &captures,
+            "-q",
+            "--sink",
+            "ndjson:/dev/full",
+            "--sink",
+            "ndjson:good.ndjson",
+            "--fail-on",
+            "low",
+        ])
         .ended(2);
     assert_eq!(run.out, expected);
     assert_eq!(room.read("good.ndjson"), expected);
     assert_eq!(run.err.lines().count(), 1, "{}", run.err);
     assert!(
-        run.err.starts_with("leaktap: error: cannot write to the sink ndjson:/dev/full: No space left on device"),
+        run.err.starts_with(
+            "leaktap: error: cannot write to the sink ndjson:/dev/full: No space left on device"
+        ),
         "{}",
         run.err
     );

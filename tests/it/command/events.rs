@@ -49,7 +49,8 @@ fn is(value: &Value, kind: &str) -> bool {
     match kind {
         "s" => text.is_some_and(|text| !text.is_empty()),
         "h" => text.is_some_and(|text| text.len() >= 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())),
-        "t" => text.is_some_and(|text| text.len() == "2026-11-22T05:22:00.123456789Z".len() && text.ends_with('Z')),
+        "t" => text
+            .is_some_and(|text| text.len() == "2026-11-22T05:22:00.123456789Z".len() && text.ends_with('Z')),
         "n" => value.is_u64(),
         "b" => value.is_boolean(),
         "a" => value.as_array().is_some_and(|list| list.iter().all(|entry| entry.is_string())),
@@ -167,7 +168,8 @@ fn an_id_depends_on_what_leaks_where() {
         leaks[0]["id"].as_str().unwrap().to_owned()
     };
     let first = id(&["scan", "a.pcap"]);
-    for same in [&["scan", "a.pcap"][..], &["scan", "a.pcap", "--jobs", "2"], &["scan", "a.pcap", "--reveal"]] {
+    for same in [&["scan", "a.pcap"][..], &["scan", "a.pcap", "--jobs", "2"], &["scan", "a.pcap", "--reveal"]]
+    {
         assert_eq!(id(same), first, "{same:?}");
     }
     let others = [id(&["scan", "b.pcap"]), id(&["scan", "folder"]), id(&["scan", "./a.pcap"]), first];
@@ -193,7 +195,8 @@ fn further_sightings_are_counted_or_told() {
     let again = |connection: Connection| {
         connection
             .to_server(
-                format!("GET /v1/charges?api_key={STRIPE} HTTP/1.1\r\nHost: api.example.com\r\n\r\n").as_bytes(),
+                format!("GET /v1/charges?api_key={STRIPE} HTTP/1.1\r\nHost: api.example.com\r\n\r\n")
+                    .as_bytes(),
             )
             .to_client(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     };
@@ -258,7 +261,8 @@ fn the_summary_comes_last_and_adds_up() {
     assert!(!leaks.contains_key("low") && summary["held_back"]["below-severity"].as_u64() > Some(0));
     let times: u64 = of_type(&events, "again").iter().map(|again| again["times"].as_u64().unwrap()).sum();
     assert_eq!(summary["again"], times);
-    let protocols: u64 = summary["protocols"].as_object().unwrap().values().map(|flows| flows.as_u64().unwrap()).sum();
+    let protocols: u64 =
+        summary["protocols"].as_object().unwrap().values().map(|flows| flows.as_u64().unwrap()).sum();
     // A connection through a proxy, or that was upgraded, speaks two.
     assert!(summary["flows"].as_u64().unwrap() <= protocols);
     for key in ["sources", "frames", "bytes", "gaps", "gap_bytes", "drops", "malformed"] {

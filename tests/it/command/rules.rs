@@ -59,7 +59,8 @@ fn the_rules_in_force_are_listed() {
     assert!(listed.len() > 100, "{}", listed.len());
     let stripe = listed.iter().find(|rule| rule["id"] == "stripe-secret-key").unwrap();
     assert_eq!((&stripe["severity"], &stripe["surfaces"]), (&"critical".into(), &serde_json::json!(["any"])));
-    let array: Vec<Value> = serde_json::from_str(&room.run(&["rules", "list", "--format", "json"]).ended(0).out).unwrap();
+    let array: Vec<Value> =
+        serde_json::from_str(&room.run(&["rules", "list", "--format", "json"]).ended(0).out).unwrap();
     assert_eq!(array, listed);
     let table = room.run(&["rules", "list", "--format", "table"]).ended(0).out;
     assert!(table.lines().next().unwrap().starts_with("ID "), "{table}");
@@ -75,7 +76,8 @@ fn the_rules_in_force_are_listed() {
 fn one_rule_is_shown_whole() {
     let room = Room::new();
     room.write("shed.toml", SHED);
-    let show = |arguments: &[&str]| room.run(&[&["rules", "show"], arguments, &["--rules", "shed.toml"]].concat());
+    let show =
+        |arguments: &[&str]| room.run(&[&["rules", "show"], arguments, &["--rules", "shed.toml"]].concat());
     let rule: Value = serde_json::from_str(&show(&["shed-key"]).ended(0).out).unwrap();
     for (key, value) in [
         ("title", serde_json::json!("Shed key")),
@@ -101,7 +103,11 @@ fn rule_files_are_checked_with_their_examples() {
     assert!(shipped.ends_with("examples: all fine\n"), "{shipped}");
     room.write("shed.toml", SHED);
     assert_eq!(room.run(&["rules", "check", "shed.toml"]).ended(0).out, "1 rules, 2 examples: all fine\n");
-    room.write("wrong/a.toml", SHED.replace("X-Key: shed_q7", "X-Key: barn_q7").replace("shed_xxxxxxxxxxxxxxxx", "shed_p0o9i8u7y6t5r4e3"));
+    room.write(
+        "wrong/a.toml",
+        SHED.replace("X-Key: shed_q7", "X-Key: barn_q7")
+            .replace("shed_xxxxxxxxxxxxxxxx", "shed_p0o9i8u7y6t5r4e3"),
+    );
     room.write("wrong/b.toml", "[[rules]]\nid = \"b\"\nregex = '''(['''\n");
     let run = room.run(&["rules", "check", "wrong/a.toml"]).ended(2);
     assert_eq!(
@@ -121,14 +127,19 @@ fn a_wrong_rule_file_is_refused_whole_before_anything_is_read() {
     for (text, place, reason) in [
         (SHED.replace("entropy>=3.0", "entropi>=3.0"), "r.toml:9: shed-key: ", "unknown check `entropi`"),
         (SHED.replace("severity", "severe"), "r.toml:7: shed-key: ", "unknown key `severe`"),
-        (SHED.replace("\"high\"\nconf", "\"grave\"\nconf"), "r.toml:7: shed-key: ", "\"grave\" is none of info"),
+        (
+            SHED.replace("\"high\"\nconf", "\"grave\"\nconf"),
+            "r.toml:7: shed-key: ",
+            "\"grave\" is none of info",
+        ),
         (SHED.replace("(shed_", "((shed_"), "r.toml:5: shed-key: ", "regex: "),
         (SHED.replace("id = ", "name = "), "r.toml:2: ", "a rule without `id`"),
         (format!("{SHED}{SHED}"), "r.toml:16: shed-key: ", "the id is used twice, first in line 3"),
         (SHED.replace("keywords = [", "keywords = "), "r.toml:6: ", "TOML: "),
     ] {
         room.write("r.toml", &text);
-        let run = room.run(&["scan", "a.pcap", "none.pcap", "--rules", "r.toml", "--sink", "ndjson:out"]).ended(2);
+        let run =
+            room.run(&["scan", "a.pcap", "none.pcap", "--rules", "r.toml", "--sink", "ndjson:out"]).ended(2);
         assert_eq!(run.out, "", "nothing is read: {place}");
         assert!(!room.path("out").exists(), "no sink is opened");
         assert!(run.err.contains(place) && run.err.contains(reason), "{place}{reason}\n{}", run.err);
@@ -160,7 +171,10 @@ fn a_gitleaks_configuration_loads_unchanged() {
         rule_ids(&room.run(&["scan", "a.pcap", "--rules", "gitleaks.toml"]).ended(0))
     };
     let host = "HTTP/1.1\r\nHost: h.example";
-    assert_eq!(with(&format!("GET /x?q=1 {host}\r\nX-Note: shed_token=q7w2e9r4t6y1u8i3o5p0")), ["shed-token"]);
+    assert_eq!(
+        with(&format!("GET /x?q=1 {host}\r\nX-Note: shed_token=q7w2e9r4t6y1u8i3o5p0")),
+        ["shed-token"]
+    );
     assert!(with(&format!("GET /x?q=1 {host}\r\nX-Note: sample shed_token=aaaaaaaaaaaaaaaaaaaa")).is_empty());
     assert!(with(&format!("GET /x?q=1 {host}\r\nX-Note: shed_token=madeuptoken7w2e9r4t6")).is_empty());
     let check = room.run(&["rules", "check", "gitleaks.toml"]).ended(0);
@@ -217,7 +231,11 @@ fn a_capture_is_tried_and_what_was_suppressed_is_said() {
     let run = room.run(&["rules", "test", "a.pcap", "--rules", "shed.toml", "--no-default-rules"]).ended(0);
     assert!(run.out.contains("HIGH  Shed key  she…8i3"), "{}", run.out);
     let lines: Vec<&str> = run.out.lines().collect();
-    assert!(lines.contains(&"shed-key suppressed in request.query old: she…xxx: placeholder: it says so"), "{}", run.out);
+    assert!(
+        lines.contains(&"shed-key suppressed in request.query old: she…xxx: placeholder: it says so"),
+        "{}",
+        run.out
+    );
     assert!(
         lines.iter().any(|line| line.starts_with("shed-key suppressed in request.header X-Key: she…abb: ")),
         "{}",
@@ -230,4 +248,32 @@ fn a_capture_is_tried_and_what_was_suppressed_is_said() {
     room.write("cut.pcap", &whole[..whole.len() - 5]);
     let run = room.run(&["rules", "test", "cut.pcap"]).ended(2);
     assert!(run.err.contains("cut.pcap is damaged at byte "), "{}", run.err);
+}
+
+/// What an error lists behind `(there are`.
+fn listed(said: &str) -> Vec<String> {
+    let list = said.split_once("(there are ").unwrap().1.split_once(')').unwrap().0;
+    list.split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn the_documentation_has_every_key_and_every_check() {
+    let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/RULES.md")).unwrap();
+    let (keys, checks) = guide.split_once("\n## Checks").unwrap();
+    let documented = |part: &str| -> std::collections::BTreeSet<String> {
+        let rows = part.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        rows.map(|(name, _)| name.to_owned()).collect()
+    };
+    let room = Room::new();
+    for (wrong, part) in [("nokey = 1", keys), ("checks = [\"nocheck\"]", checks)] {
+        room.write("r.toml", format!("[[rules]]\nid = \"r\"\nregex = '''r'''\n{wrong}\n"));
+        let run = room.run(&["rules", "list", "--rules", "r.toml"]).ended(2);
+        let known = listed(&run.err).into_iter().collect();
+        assert_eq!(documented(part), known, "{wrong}");
+    }
+    // The rule that the guide begins with is sound.
+    let rule = guide.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
+    room.write("guide.toml", rule);
+    let check = room.run(&["rules", "check", "guide.toml"]).ended(0);
+    assert_eq!(check.out, "1 rules, 3 examples: all fine\n");
 }

@@ -25,7 +25,10 @@ fn the_later_layer_wins() {
     config("leaktap.toml", "confidence = \"high\"\n");
     assert_eq!(code(None, &[]), 0, "the folder here");
     config("leaktap.toml", "fail-on = \"high\"\nno-default-rules = true\nrules = [\"r.toml\"]\n");
-    config("r.toml", "[[rules]]\nid = \"key\"\nregex = '''(sk_live_\\w+)'''\nkeywords = [\"sk_live_\"]\nseverity = \"medium\"\n");
+    config(
+        "r.toml",
+        "[[rules]]\nid = \"key\"\nregex = '''(sk_live_\\w+)'''\nkeywords = [\"sk_live_\"]\nseverity = \"medium\"\n",
+    );
     assert_eq!(code(None, &[]), 0);
     assert_eq!(code(Some("medium"), &[]), 1, "a variable over the file");
     assert_eq!(code(Some("medium"), &["--fail-on", "critical"]), 0, "a flag over the variable");
@@ -51,7 +54,9 @@ fn wrong_settings_are_refused_with_their_place() {
         assert_eq!((run.out.as_str(), run.err.lines().count()), ("", 1), "{}", run.err);
     }
     fs::remove_file(room.path("leaktap.toml")).unwrap();
-    for (name, value) in [("LEAKTAP_JOBS", "many"), ("LEAKTAP_SEVERITY", "grave"), ("LEAKTAP_REVEAL", "perhaps")] {
+    for (name, value) in
+        [("LEAKTAP_JOBS", "many"), ("LEAKTAP_SEVERITY", "grave"), ("LEAKTAP_REVEAL", "perhaps")]
+    {
         let run = Run::of(room.command(&["scan", "a.pcap"]).env(name, value)).ended(2);
         assert!(run.err.contains(&format!("the variable {name}: ")), "{}", run.err);
     }
@@ -61,7 +66,8 @@ fn wrong_settings_are_refused_with_their_place() {
 fn variables_stand_for_flags() {
     let room = Room::new();
     room.write("a.pcap", leaking_file());
-    let flags = room.run(&["scan", "a.pcap", "--reveal", "--format", "table", "--color", "always"]).ended(0).out;
+    let flags =
+        room.run(&["scan", "a.pcap", "--reveal", "--format", "table", "--color", "always"]).ended(0).out;
     let mut command = room.command(&["scan", "a.pcap"]);
     command.env("LEAKTAP_REVEAL", "1").env("LEAKTAP_FORMAT", "table").env("LEAKTAP_COLOR", "always");
     assert_eq!(Run::of(&mut command).ended(0).out, flags);
@@ -76,7 +82,9 @@ fn the_fingerprint_key_is_kept_in_the_state_folder() {
     room.write("a.pcap", leaking_file());
     let with = |state: &str| {
         let mut command = room.command(&["scan", "a.pcap"]);
-        fingerprint(Run::of(command.env_remove("LEAKTAP_FINGERPRINT_KEY").env("XDG_STATE_HOME", room.path(state))))
+        fingerprint(Run::of(
+            command.env_remove("LEAKTAP_FINGERPRINT_KEY").env("XDG_STATE_HOME", room.path(state)),
+        ))
     };
     let first = with("one");
     let key = room.read("one/leaktap/fingerprint.key");
@@ -99,7 +107,8 @@ fn where_no_key_can_be_kept_one_is_made_and_said() {
     room.write("a.pcap", leaking_file());
     room.write("file", "");
     let mut command = room.command(&["scan", "a.pcap"]);
-    let run = Run::of(command.env_remove("LEAKTAP_FINGERPRINT_KEY").env("XDG_STATE_HOME", room.path("file"))).ended(0);
+    let run = Run::of(command.env_remove("LEAKTAP_FINGERPRINT_KEY").env("XDG_STATE_HOME", room.path("file")))
+        .ended(0);
     assert_eq!(run.leaks().len(), 1);
     assert!(run.err.starts_with("leaktap: warning: fingerprints are of this run only"), "{}", run.err);
     let run = Run::of(room.command(&["scan", "a.pcap"]).env("LEAKTAP_FINGERPRINT_KEY", "")).ended(2);
@@ -116,10 +125,24 @@ fn help_and_version_are_data() {
         assert!(help.out.contains(word), "{word}: {}", help.out);
     }
     let scan = room.run(&["scan", "--help"]).ended(0);
-    for flag in
-        ["--severity", "--confidence", "--fail-on", "--filter", "--every", "--sink", "--jobs", "--rules",
-         "--no-default-rules", "--reveal", "--format", "--config", "--color", "--progress", "--quiet", "--verbose"]
-    {
+    for flag in [
+        "--severity",
+        "--confidence",
+        "--fail-on",
+        "--filter",
+        "--every",
+        "--sink",
+        "--jobs",
+        "--rules",
+        "--no-default-rules",
+        "--reveal",
+        "--format",
+        "--config",
+        "--color",
+        "--progress",
+        "--quiet",
+        "--verbose",
+    ] {
         assert!(scan.out.contains(flag), "{flag}: {}", scan.out);
     }
     assert_eq!(help.err.clone() + &version.err + &scan.err, "");
