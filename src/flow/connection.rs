@@ -254,7 +254,7 @@ impl<R: Receiver> Pair<'_, '_, R> {
                                 }
                             }
                             Wait::Other => peer.absent(),
-                            Wait::Acknowledged | Wait::Hole => self.give_up(side),
+                            Wait::Acknowledged | Wait::Hole => self.give_up_hole(side, LossReason::Gap),
                         }
                         break;
                     }
@@ -274,32 +274,67 @@ impl<R: Receiver> Pair<'_, '_, R> {
         if frame(self.high) < frame(self.low) { [Side::High, Side::Low] } else { [Side::Low, Side::High] }
     }
 
-    fn give_up(&mut self, side: Side) {
+    /// Hands on what is next in both directions, in turns: what acknowledges something after it, else by capture.
+    fn flow_on(&mut self) {
+        loop {
+            // The end of the one is told before what the other sent upon it.
+            self.end(Side::Low);
+            self.end(Side::High);
+            let side = match (self.low.ready(self.high), self.high.ready(self.low)) {
+                (None, None) => return,
+                (Some(low), Some(high)) if high < low => Side::High,
+                (None, _) => Side::High,
+                _ => Side::Low,
+            };
+            self.pass_first(side);
+        }
+    }
+
+    fn give_up_hole(&mut self, side: Side, reason: LossReason) {
+        let own = match side {
+            Side::Low => &mut *self.low,
+            Side::High => &mut *self.high,
+        };
+        own.give_up_hole(side, reason, &mut self.out);
+    }
+
+    fn pass_first(&mut self, side: Side) {
         let (own, shared) = match side {
             Side::Low => (&mut *self.low, &mut *self.shared),
             Side::High => (&mut *self.high, &mut *self.shared),
         };
-        own.relieve(side, LossReason::Gap, shared, &mut self.out);
+        own.pass_first(side, shared, &mut self.out);
     }
 
-    /// Hands on what is next in both directions, as long as the one lets the other.
-    fn flow_on(&mut self) {
+    /// Declares lost what `side` sent before `ack`, where nothing that it sent is early. Says whether that was so.
+    fn give_up_before(&mut self, side: Side, ack: Sequence) -> bool {
+        let own = match side {
+            Side::Low => &mut *self.low,
+            Side::High => &mut *self.high,
+        };
+        !own.holds() && own.give_up_before(side, ack, &mut self.out)
+    }
+
+    /// Hands on all that is early, in turns, and gives up what is missing in between: because the flow is over (`is_last`),
+    /// or to make room.
+    fn flush(&mut self, is_last: bool) {
+        let reason = if is_last { LossReason::Gap } else { LossReason::BufferLimit };
+        self.low.settle();
+        self.high.settle();
         loop {
-            let mut moved = false;
-            for side in self.order() {
-                // The end of the one is told before what the other sent upon it.
-                self.end(side.other());
-                let (own, peer, shared) = match side {
-                    Side::Low => (&mut *self.low, &*self.high, &mut *self.shared),
-                    Side::High => (&mut *self.high, &*self.low, &mut *self.shared),
-                };
-                if !own.has(Half::ENDED | Half::UNSETTLED) {
-                    moved |= own.drain(side, Some(peer), shared, &mut self.out);
-                    self.end(side);
-                }
-            }
-            if !moved {
-                return;
+            self.flow_on();
+            let low = self.low.held_back(self.high).map(|held| (held, Side::Low));
+            let high = self.high.held_back(self.low).map(|held| (held, Side::High));
+            // A hole before what lacks nothing comes first; where each waits for the other, what was captured first.
+            let first = low
+                .into_iter()
+                .chain(high)
+                .min_by_key(|(held, _)| (!held.is_behind_hole, held.lacking.is_some(), held.frame));
+            let Some((held, side)) = first else { return };
+            if held.is_behind_hole {
+                self.give_up_hole(side, reason);
+            } else if !held.lacking.is_some_and(|ack| is_last && self.give_up_before(side.other(), ack)) {
+                self.pass_first(side);
             }
         }
     }
@@ -341,15 +376,11 @@ impl<R: Receiver> Pair<'_, '_, R> {
     }
 
     fn conclude(&mut self) {
-        let [first, second] = self.order();
-        let is_answer = self.half(second).blocks() && !self.half(first).blocks();
-        for side in if is_answer { [second, first] } else { [first, second] } {
-            let (own, shared) = match side {
-                Side::Low => (&mut *self.low, &mut *self.shared),
-                Side::High => (&mut *self.high, &mut *self.shared),
-            };
-            own.conclude(side, shared, &mut self.out);
-        }
+        self.flush(true);
+        self.low.conclude(Side::Low, &mut self.out);
+        self.high.conclude(Side::High, &mut self.out);
+        self.low.free(self.shared);
+        self.high.free(self.shared);
     }
 }
 
@@ -413,15 +444,7 @@ impl<S> Flow<S> {
         receiver: &mut R,
     ) -> Course {
         self.with(shared, receiver, now, |pair| {
-            for side in pair.order() {
-                let (own, shared) = match side {
-                    Side::Low => (&mut *pair.low, &mut *pair.shared),
-                    Side::High => (&mut *pair.high, &mut *pair.shared),
-                };
-                while own.first_frame().is_some() {
-                    own.relieve(side, LossReason::BufferLimit, shared, &mut pair.out);
-                }
-            }
+            pair.flush(false);
             pair.settle(false)
         })
     }

@@ -129,6 +129,17 @@ pub(super) enum Wait {
     Reset,
 }
 
+/// What keeps early bytes back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeldBack {
+    /// The frame that carried them.
+    pub(super) frame: u64,
+    /// Bytes before them are missing.
+    pub(super) is_behind_hole: bool,
+    /// They acknowledge this, and the other direction lacks some of it.
+    pub(super) lacking: Option<Sequence>,
+}
+
 /// Bytes that wait behind a hole.
 #[derive(Debug)]
 struct Early {
@@ -421,7 +432,7 @@ impl Half {
                 let known = self.next.offset_from(start);
                 return self.pass(sender, span.skip(u32::try_from(known).unwrap_or(0)), shared, out);
             }
-            self.relieve(sender, LossReason::BufferLimit, shared, out);
+            self.relieve(sender, peer, shared, out);
             let known = self.next.offset_from(start);
             if known > 0 && self.has(Self::KNOWN) {
                 span = span.skip((known as u32).min(span.len()));
@@ -581,46 +592,83 @@ impl Half {
         out.lost(sender, LossReason::ConflictingRetransmission, conflicting as u64);
     }
 
-    /// Hands on the early bytes that are next, as long as `peer` does not lack what they acknowledge.
-    pub(super) fn drain<R: Receiver>(
-        &mut self,
-        sender: Side,
-        peer: Option<&Self>,
-        shared: &mut Shared,
-        out: &mut Out<'_, R>,
-    ) -> bool {
-        let mut any = false;
-        while let Some(extra) = &mut self.extra
-            && let Some(entry) = extra.early.first_entry()
-            && *entry.key() <= extra.at
-            && !peer.is_some_and(|peer| entry.get().ack.is_some_and(|ack| peer.lacks(ack)))
-        {
-            let early = entry.remove();
-            self.hand_on_early(sender, &early, shared, out);
-            any = true;
+    /// The frame of the first early bytes, where these are next and `peer` does not lack what they acknowledge.
+    pub(super) fn ready(&self, peer: &Self) -> Option<u64> {
+        if self.has(Self::ENDED | Self::UNSETTLED) {
+            return None;
         }
-        any
+        let extra = self.extra.as_ref()?;
+        let (first, early) = extra.early.first_key_value()?;
+        let may = *first <= extra.at && early.ack.is_none_or(|ack| !peer.lacks(ack));
+        may.then_some(early.frame)
     }
 
-    /// Gives up the first thing waited for and hands on what waited for it.
-    pub(super) fn relieve<R: Receiver>(
+    /// What keeps the first early bytes back: their frame, the hole before them, what `peer` lacks of what they acknowledge.
+    pub(super) fn held_back(&self, peer: &Self) -> Option<HeldBack> {
+        let extra = self.extra.as_ref()?;
+        let (first, early) = extra.early.first_key_value()?;
+        Some(HeldBack {
+            frame: early.frame,
+            is_behind_hole: *first > extra.at,
+            lacking: early.ack.filter(|ack| peer.lacks(*ack)),
+        })
+    }
+
+    /// Hands on the first early bytes, which must be next.
+    pub(super) fn pass_first<R: Receiver>(
         &mut self,
         sender: Side,
-        reason: LossReason,
         shared: &mut Shared,
         out: &mut Out<'_, R>,
     ) {
+        if let Some(extra) = &mut self.extra
+            && let Some((_, early)) = extra.early.pop_first()
+        {
+            self.hand_on_early(sender, &early, shared, out);
+        }
+    }
+
+    /// Declares lost what is missing before the first early bytes, else before the FIN.
+    pub(super) fn give_up_hole<R: Receiver>(
+        &mut self,
+        sender: Side,
+        reason: LossReason,
+        out: &mut Out<'_, R>,
+    ) {
         self.settle();
-        let hole =
-            match self.extra.as_ref().and_then(|extra| Some((extra.early.first_key_value()?.0, extra.at))) {
-                Some((first, at)) => u32::try_from(first.saturating_sub(at)).unwrap_or(u32::MAX),
-                None if self.marks & (Self::FIN | Self::RESET) == Self::FIN => {
-                    u32::try_from(self.fin.offset_from(self.next)).unwrap_or(0)
-                }
-                None => 0,
-            };
+        let first = self.extra.as_ref().and_then(|extra| Some((extra.early.first_key_value()?.0, extra.at)));
+        let hole = match first {
+            Some((first, at)) => u32::try_from(first.saturating_sub(at)).unwrap_or(u32::MAX),
+            None if self.marks & (Self::FIN | Self::RESET) == Self::FIN => {
+                u32::try_from(self.fin.offset_from(self.next)).unwrap_or(0)
+            }
+            None => 0,
+        };
         self.give_up(sender, hole, reason, out);
-        self.drain(sender, None, shared, out);
+    }
+
+    /// Declares lost what the other end says it has received before `ack`, where that is more than a FIN.
+    /// Of a direction that was never captured nothing is lost.
+    pub(super) fn give_up_before<R: Receiver>(
+        &mut self,
+        sender: Side,
+        ack: Sequence,
+        out: &mut Out<'_, R>,
+    ) -> bool {
+        let unseen = if self.has(Self::ENDED) || !self.has(Self::SEEN) { 0 } else { self.unseen(ack) };
+        if unseen > 1 {
+            self.give_up(sender, unseen, LossReason::Gap, out);
+        }
+        unseen > 1
+    }
+
+    /// Makes room for further early bytes: the first ones go.
+    fn relieve<R: Receiver>(&mut self, sender: Side, peer: &Self, shared: &mut Shared, out: &mut Out<'_, R>) {
+        self.give_up_hole(sender, LossReason::BufferLimit, out);
+        self.pass_first(sender, shared, out);
+        while self.ready(peer).is_some() {
+            self.pass_first(sender, shared, out);
+        }
     }
 
     /// The stream ends at `fin`, by FIN or by RST. The first FIN holds.
@@ -656,21 +704,16 @@ impl Half {
         }
     }
 
-    /// Gives up all that is waited for, hands on the rest and the end.
-    pub(super) fn conclude<R: Receiver>(&mut self, sender: Side, shared: &mut Shared, out: &mut Out<'_, R>) {
+    /// Gives up what is missing before the end, and hands on the end. Nothing is early any more.
+    pub(super) fn conclude<R: Receiver>(&mut self, sender: Side, out: &mut Out<'_, R>) {
         if self.has(Self::ENDED) {
-            return self.free(shared);
+            return;
         }
-        while self.holds() {
-            self.relieve(sender, LossReason::Gap, shared, out);
-        }
-        self.relieve(sender, LossReason::Gap, shared, out);
-        if self.has(Self::SEEN) && !self.has(Self::FIN) {
-            let unseen = if self.has(Self::ACKED) { self.unseen(self.acked) } else { 0 };
-            self.give_up(sender, if unseen > 1 { unseen } else { 0 }, LossReason::Gap, out);
+        self.give_up_hole(sender, LossReason::Gap, out);
+        if !self.has(Self::FIN) && self.has(Self::ACKED) {
+            self.give_up_before(sender, self.acked, out);
         }
         self.end(sender, out);
-        self.free(shared);
     }
 
     /// What it waits for now, and whether that has lasted long enough: `segments` and `grace` for what can only be
