@@ -405,7 +405,7 @@ impl Half {
             self.compare(sender, known, span, shared, out);
             span = span.skip(known.min(span.len()));
             start = self.next;
-        } else if offset < -BEFORE_START {
+        } else if offset < -BEFORE_START || self.has(Self::ENDED) {
             return;
         }
         if span.len() == 0 {
