@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::reassembly::{BEFORE_START, Half, Out, Shared, Span, Wait};
 use super::sequence::Sequence;
 use super::timer::{Tick, Ticks};
-use super::{Interest, LossReason, Receiver};
+use super::{Interest, LossReason, Piece, Receiver};
 use crate::model::segment::{Flags, Segment};
 use crate::model::{FlowKey, Side};
 
@@ -376,7 +376,9 @@ impl<R: Receiver> Pair<'_, '_, R> {
     }
 
     fn conclude(&mut self) {
-        self.flush(true);
+        if self.low.is_busy() || self.high.is_busy() {
+            self.flush(true);
+        }
         self.low.conclude(Side::Low, &mut self.out);
         self.high.conclude(Side::High, &mut self.out);
         self.low.free(self.shared);
@@ -398,15 +400,58 @@ impl<S> Flow<S> {
         let mut pair = Pair { low: &mut self.low, high: &mut self.high, shared, out };
         let result = work(&mut pair);
         if pair.out.interest == Interest::Nothing && interest == Interest::More {
-            self.marks |= Self::MUTED;
-            self.low.free(shared);
-            self.high.free(shared);
+            self.mute(shared);
         }
         result
     }
 
-    /// Takes a segment.
+    /// Takes a segment of the ordinary kind, and says whether it was one: both directions are known and wait for nothing,
+    /// the segment carries what is next or nothing, and no bit that begins or ends anything.
     #[inline]
+    pub(super) fn take_ordinary<R: Receiver<State = S>>(
+        &mut self,
+        segment: &Segment<'_>,
+        now: super::Now,
+        shared: &mut Shared,
+        receiver: &mut R,
+    ) -> bool {
+        const BITS: u8 = Flags::SYN | Flags::FIN | Flags::RST | Flags::ACK;
+        if self.has(Self::MUTED | Self::WAITING) || segment.flags.0 & BITS != Flags::ACK || segment.cut > 0 {
+            return false;
+        }
+        let (own, peer) = match segment.sender {
+            Side::Low => (&mut self.low, &mut self.high),
+            Side::High => (&mut self.high, &mut self.low),
+        };
+        let ack = Sequence(segment.acknowledgment);
+        if own.is_busy() || peer.is_busy() {
+            return false;
+        }
+        let bytes = segment.payload;
+        if !bytes.is_empty() {
+            if peer.lacks(ack) || !own.take_next(Sequence(segment.sequence), bytes, shared.secret) {
+                return false;
+            }
+        }
+        own.seen();
+        peer.acknowledge(ack);
+        if !bytes.is_empty() {
+            let piece = Piece::Data { bytes, frame: now.frame, time: now.time };
+            if receiver.piece(&self.key, &mut self.state, segment.sender, piece, now) == Interest::Nothing {
+                self.mute(shared);
+            }
+        }
+        true
+    }
+
+    #[cold]
+    fn mute(&mut self, shared: &mut Shared) {
+        self.marks |= Self::MUTED;
+        self.low.free(shared);
+        self.high.free(shared);
+    }
+
+    /// Takes a segment of any kind.
     pub(super) fn segment<R: Receiver<State = S>>(
         &mut self,
         segment: &Segment<'_>,

@@ -631,7 +631,8 @@ fn the_flow_silent_for_longest_makes_room() {
     let mut table = Table::new(Limits { flows: 3, ..LIMITS });
     let mut auditor = Auditor::default();
     for (frame, port) in [1, 2, 3, 1, 4, 5].into_iter().enumerate() {
-        table.segment(&plain(port, 0, 100 + frame as u32, b"x"), now(frame as u64, 0), &mut auditor);
+        let now = now(frame as u64, 20_000_000 * frame as i64);
+        table.segment(&plain(port, 0, 100 + frame as u32, b"x"), now, &mut auditor);
         assert!(table.len() <= 3);
     }
     assert_eq!(auditor.closed.keys().copied().collect::<Vec<_>>(), [2, 3]);
