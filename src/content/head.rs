@@ -22,8 +22,12 @@ pub fn request(head: &RequestHead<'_>, out: &mut dyn FnMut(Field<'_>)) {
     }
 }
 
-/// The fields of a response: its headers in their order. Spans as in [`request`].
+/// The fields of a response: the reason phrase, then headers in their order. Spans as in [`request`].
 pub fn response(head: &ResponseHead<'_>, out: &mut dyn FnMut(Field<'_>)) {
+    if !head.reason.is_empty() {
+        let place = span(head.bytes, head.reason, &(0..0));
+        out(Field::new(Surface::ResponseStatus, None, Cow::Borrowed(head.reason), place).from(Origin::Text));
+    }
     for header in head.headers {
         response_header(*header, head.bytes, out);
     }
@@ -339,13 +343,19 @@ mod tests {
             Link: </p?page=2>; rel=next, </q?page=3>; rel=last\r\n\
             WWW-Authenticate: Basic realm=x";
         let headers = lines(bytes.split_once("\r\n").unwrap().1);
-        let head =
-            ResponseHead { bytes: bytes.as_bytes(), status: 302, version: "http/1.1", headers: &headers };
+        let head = ResponseHead {
+            bytes: bytes.as_bytes(),
+            status: 302,
+            reason: &bytes.as_bytes()[13..18],
+            version: "http/1.1",
+            headers: &headers,
+        };
         let mut told = Vec::new();
         response(&head, &mut |field| told.push(tell(&field, bytes.as_bytes())));
         assert_eq!(
             told,
             [
+                "response.status - <text> Found @Found",
                 "response.cookie sid made up @made%20up",
                 "response.header Location <url> next @next",
                 "response.header Location|token <url> abc @abc",

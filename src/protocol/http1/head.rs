@@ -162,8 +162,16 @@ pub(super) fn is_plain_target(target: &[u8]) -> bool {
     target.starts_with(b"/") || target.starts_with(b"http://") || target.starts_with(b"https://")
 }
 
-/// Version and status of a status line, with or without its end.
-pub(super) fn status_line(line: &[u8]) -> Option<(&'static str, u16)> {
+/// A status line taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StatusLine<'a> {
+    pub(super) version: &'static str,
+    pub(super) status: u16,
+    pub(super) reason: &'a [u8],
+}
+
+/// A status line, with or without its end.
+pub(super) fn status_line(line: &[u8]) -> Option<StatusLine<'_>> {
     let line = trim(line);
     let end = line.iter().take(16).position(|&byte| is_blank(byte))?;
     let (version, rest) = line.split_at_checked(end)?;
@@ -174,7 +182,7 @@ pub(super) fn status_line(line: &[u8]) -> Option<(&'static str, u16)> {
         return None;
     }
     let status = digits.iter().fold(0_u16, |status, digit| status * 10 + u16::from(digit - b'0'));
-    version.usual.then_some((version.name, status))
+    version.usual.then_some(StatusLine { version: version.name, status, reason: trim(reason) })
 }
 
 struct Version {
@@ -355,14 +363,19 @@ mod tests {
     #[test]
     fn status_lines_are_read_leniently() {
         for (line, expected) in [
-            ("HTTP/1.1 200 OK", Some(("http/1.1", 200))),
-            ("HTTP/1.0 404\r", Some(("http/1.0", 404))),
-            ("http/1.1  503  Busy", Some(("http/1.1", 503))),
+            ("HTTP/1.1 200 OK", Some(("http/1.1", 200, "OK"))),
+            ("HTTP/1.0 404\r", Some(("http/1.0", 404, ""))),
+            ("http/1.1  503  Busy now \r\n", Some(("http/1.1", 503, "Busy now"))),
             ("HTTP/1.1 2000 OK", None),
             ("HTTP/1.1 20", None),
             ("HTTP/2.0 200 OK", None),
             ("HTTP/1.1", None),
         ] {
+            let expected = expected.map(|(version, status, reason)| StatusLine {
+                version,
+                status,
+                reason: str::as_bytes(reason),
+            });
             assert_eq!(status_line(line.as_bytes()), expected, "{line:?}");
         }
     }

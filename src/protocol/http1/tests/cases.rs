@@ -947,3 +947,20 @@ fn a_body_is_never_kept() {
     }
     assert_eq!(flow.most_kept, 0);
 }
+
+#[test]
+fn the_reason_of_an_answer_is_told() {
+    for (line, reason) in [
+        ("HTTP/1.1 200 OK\r\n", "OK"),
+        ("HTTP/1.1 500 cannot reach mysql://db1\r\n", "cannot reach mysql://db1"),
+        ("HTTP/1.1 404 nicht für dich\r\n", "nicht für dich"),
+        ("HTTP/1.1 204 \r\n", ""),
+        ("HTTP/1.1 204\r\n", ""),
+        ("HTTP/1.0  302  Gone on \r\nA b: c\r\n", "Gone on"),
+    ] {
+        let flow = Flow::play(&[s(&format!("{line}Content-Length: 0\r\n\r\n"))], |_, bytes| {
+            vec![bytes.to_vec()]
+        });
+        assert_eq!(flow.record.reasons, [reason], "{line}");
+    }
+}
