@@ -24,6 +24,7 @@ impl Output for Sink {
     fn text(&mut self, _: Direction, bytes: &[u8]) {
         self.out += bytes.len() as u64;
     }
+    fn limit(&mut self, _: Direction, _: &'static str, _: u64) {}
     fn signal(&mut self, _: Direction, _: &'static str, _: &[u8]) {}
 }
 

@@ -321,6 +321,10 @@ impl Output for Tap<'_> {
         self.conversation.half(direction).text = Some(text);
     }
 
+    fn limit(&mut self, direction: Direction, reason: &'static str, bytes: u64) {
+        self.conversation.lose(direction, reason, bytes, self.now.frame);
+    }
+
     fn signal(&mut self, direction: Direction, rule: &'static str, evidence: &[u8]) {
         let surface = match direction {
             Direction::ToServer => Surface::RequestHeader,

@@ -52,6 +52,9 @@ pub trait Output {
     fn field(&mut self, direction: Direction, field: Field<'_>);
     /// Bytes that belong to no message.
     fn text(&mut self, direction: Direction, bytes: &[u8]);
+    /// A limit was reached: which (`head-limit`, `field-limit`), and how many bytes are not told in their place for it,
+    /// as far as is known already.
+    fn limit(&mut self, direction: Direction, reason: &'static str, bytes: u64);
     /// A fault of protocol that is itself worth telling: the id of a rule with the check `signal`, and what was seen.
     fn signal(&mut self, direction: Direction, rule: &'static str, evidence: &[u8]);
 }

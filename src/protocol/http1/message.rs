@@ -7,7 +7,7 @@ use memchr::memchr;
 use super::framing::{Announced, Length};
 use super::head::{self, HEAD_LIMIT, RequestLine, StatusLine, before, behind};
 use super::outstanding::Kind;
-use super::{Http1, Step};
+use super::{Http1, MANY_FIELDS, Step};
 use crate::model::Direction;
 use crate::model::http::{Header, RequestHead, ResponseHead};
 use crate::protocol::contract::Output;
@@ -56,18 +56,26 @@ impl Http1 {
         let line = before(head, line_end.unwrap_or(head.len()));
         let block = line_end.map_or(&[][..], |end| behind(head, end + 1));
         let mut headers = Vec::new();
-        head::fields(block, !whole, &mut headers);
+        let beyond = head::fields(block, !whole, &mut headers);
+        let tell_limit = |out: &mut dyn Output| {
+            if beyond > 0 {
+                out.limit(direction, MANY_FIELDS, beyond as u64);
+            }
+        };
         match direction {
             Direction::ToServer => {
                 let line = match line_end {
                     None if !whole => head::cut_request_line(line),
                     _ => head::request_line(line),
                 };
-                self.request(head, line.ok_or(NoHead)?, &headers, whole, out);
+                let line = line.ok_or(NoHead)?;
+                tell_limit(out);
+                self.request(head, line, &headers, whole, out);
                 Ok(Next::Body)
             }
             Direction::ToClient => {
                 let StatusLine { version, status, reason } = head::status_line(line).ok_or(NoHead)?;
+                tell_limit(out);
                 let head = ResponseHead { bytes: head, status, reason, version, headers: &headers };
                 Ok(self.response(&head, whole, out))
             }

@@ -141,6 +141,10 @@ impl Output for Record {
         self.bytes(format!("{} text", arrow(direction)), bytes);
     }
 
+    fn limit(&mut self, direction: Direction, reason: &'static str, bytes: u64) {
+        self.line(format!("{} {reason} {bytes}", arrow(direction)));
+    }
+
     fn signal(&mut self, direction: Direction, rule: &'static str, evidence: &[u8]) {
         self.inside(direction);
         self.line(format!("{} signal {rule} {}", arrow(direction), evidence.escape_ascii()));
