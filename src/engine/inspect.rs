@@ -33,6 +33,8 @@ pub(super) struct Sighting {
     origin: Origin,
     /// The value; empty for kinds without a secret.
     pub(super) value: Secret,
+    /// The value as it stands there, where it had to be decoded.
+    encoded: Option<Secret>,
     /// All that matched and where the secret lies in it, where it is more than the secret.
     context: Option<(Secret, Range<usize>)>,
     severity: Severity,
@@ -153,11 +155,11 @@ impl Inspector {
             let whole = field.value.get(found.whole.clone()).unwrap_or_default();
             let start = found.secret.start.saturating_sub(found.whole.start);
             let within = start..start + found.secret.len();
-            // What a URL carries is encoded once more.
-            let value = if evidence::is_userinfo(whole, &within) {
-                percent_decode(raw, false)
-            } else {
-                Cow::Borrowed(raw)
+            let value = match &found.replaced {
+                Some(replaced) => Cow::Borrowed(replaced.as_slice()),
+                // What a URL carries is encoded once more.
+                None if evidence::is_userinfo(whole, &within) => percent_decode(raw, false),
+                None => Cow::Borrowed(raw),
             };
             let value = &*value;
             let context = (found.whole != found.secret).then(|| (Secret::new(whole), within));
@@ -171,6 +173,7 @@ impl Inspector {
                 name: field.name.as_deref().map(str::to_owned),
                 origin: field.origin,
                 value: Secret::new(value),
+                encoded: (value != raw).then(|| Secret::new(raw)),
                 context,
                 severity: found.severity,
                 confidence: found.confidence,
@@ -203,6 +206,7 @@ impl Inspector {
                 name: field.name.as_deref().map(str::to_owned),
                 origin: field.origin,
                 value: followed.value.clone(),
+                encoded: None,
                 context: None,
                 severity: followed.severity,
                 confidence: followed.confidence,
@@ -227,6 +231,7 @@ impl Inspector {
             name,
             origin: Origin::Plain,
             value: Secret::new(b""),
+            encoded: None,
             context: None,
             severity: known.severity,
             confidence: known.confidence,
@@ -259,6 +264,11 @@ impl Inspector {
                 .iter()
                 .zip(&redacted)
                 .map(|(seen, redacted)| Known { value: seen.value.expose(), redacted }),
+        );
+        known.extend(
+            sightings.iter().zip(&redacted).filter_map(|(seen, redacted)| {
+                Some(Known { value: seen.encoded.as_ref()?.expose(), redacted })
+            }),
         );
         known.extend(
             scene
