@@ -3,7 +3,7 @@
 mod allow;
 mod check;
 mod definition;
-mod example;
+pub mod example;
 mod file;
 mod gitleaks;
 mod guard;

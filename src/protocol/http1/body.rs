@@ -4,7 +4,7 @@ use memchr::memchr;
 
 use super::framing::Length;
 use super::head::{self, Opening, before, behind};
-use super::{Http1, LONG_HEAD, MANY_FIELDS, State, Step};
+use super::{Http1, MANY_FIELDS, State, Step};
 use crate::model::Direction;
 use crate::protocol::contract::Output;
 
@@ -71,7 +71,11 @@ impl Http1 {
         let side = self.side(direction);
         let near = before(rest, CHUNK_LINE_LIMIT);
         let Some(end) = memchr(b'\n', behind(near, side.scanned)).map(|found| side.scanned + found) else {
-            if near.len() == CHUNK_LINE_LIMIT || !could_be_chunk_size(before(near, 64)) {
+            if near.len() == CHUNK_LINE_LIMIT {
+                out.lost(direction, "chunk-limit", near.len() as u64);
+                return self.lose(direction, out);
+            }
+            if !could_be_chunk_size(before(near, 64)) {
                 return self.lose(direction, out);
             }
             side.scanned = near.len();
@@ -97,8 +101,7 @@ impl Http1 {
                 }
                 _ => {
                     out.end(direction, false);
-                    out.limit(direction, LONG_HEAD, 0);
-                    return self.refuse(direction, rest, TRAILER_LIMIT, out);
+                    return self.give_up(direction, rest, TRAILER_LIMIT, out);
                 }
             },
         };
@@ -116,7 +119,7 @@ pub(super) fn tell_trailers(direction: Direction, block: &[u8], cut: bool, out: 
         out.trailers(direction, &trailers);
     }
     if beyond > 0 {
-        out.limit(direction, MANY_FIELDS, beyond as u64);
+        out.lost(direction, MANY_FIELDS, beyond as u64);
     }
 }
 

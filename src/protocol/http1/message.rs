@@ -59,7 +59,7 @@ impl Http1 {
         let beyond = head::fields(block, !whole, &mut headers);
         let tell_limit = |out: &mut dyn Output| {
             if beyond > 0 {
-                out.limit(direction, MANY_FIELDS, beyond as u64);
+                out.lost(direction, MANY_FIELDS, beyond as u64);
             }
         };
         match direction {

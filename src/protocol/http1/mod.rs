@@ -257,9 +257,9 @@ impl Http1 {
     fn cut_head(&mut self, direction: Direction, rest: &[u8], out: &mut dyn Output) -> Step {
         let head = before(rest, HEAD_LIMIT);
         if self.lenient_head(direction, head, false, out).is_err() {
-            return self.refuse(direction, rest, HEAD_LIMIT, out);
+            return self.give_up(direction, rest, HEAD_LIMIT, out);
         }
-        out.limit(direction, LONG_HEAD, 0);
+        out.lost(direction, LONG_HEAD, 0);
         let side = self.side(direction);
         side.enter(State::Text);
         side.line_start = head.ends_with(b"\n");
@@ -274,6 +274,12 @@ impl Http1 {
         side.enter(State::Text);
         side.line_start = text.ends_with(b"\n");
         Step::Used(text.len())
+    }
+
+    /// What would be a head or trailer section, but is longer than `limit`: told, and taken for text.
+    fn give_up(&mut self, direction: Direction, rest: &[u8], limit: usize, out: &mut dyn Output) -> Step {
+        out.lost(direction, LONG_HEAD, before(rest, limit).len() as u64);
+        self.refuse(direction, rest, limit, out)
     }
 
     fn request_start(&mut self, rest: &[u8], out: &mut dyn Output) -> Step {

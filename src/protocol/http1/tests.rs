@@ -141,7 +141,7 @@ impl Output for Record {
         self.bytes(format!("{} text", arrow(direction)), bytes);
     }
 
-    fn limit(&mut self, direction: Direction, reason: &'static str, bytes: u64) {
+    fn lost(&mut self, direction: Direction, reason: &'static str, bytes: u64) {
         self.line(format!("{} {reason} {bytes}", arrow(direction)));
     }
 
