@@ -120,7 +120,7 @@ fn look<'a>(text: &[u8], rules: &'a RuleSet) -> Vec<Found<'a>> {
     for sample in sample::fields(text) {
         let (matches, held) = try_field(rules, &sample);
         for found in matches {
-            let value = sample.field.value.get(found.secret.clone()).unwrap_or_default().to_vec();
+            let value = found.value(&sample.field.value).to_vec();
             // Tracebacks and the like have no value: they are known by what they tell.
             let mark = if value.is_empty() {
                 format!("{} {:?}", found.rule.0, found.detail).into_bytes()
