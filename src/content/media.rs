@@ -77,6 +77,10 @@ pub fn is_opaque(media: &Media, first_bytes: &[u8]) -> bool {
     if has_magic(first) {
         return true;
     }
+    // Text beside pictures: its parts are judged one by one.
+    if media.essence.starts_with("multipart/") && first.starts_with(b"--") {
+        return false;
+    }
     !looks_like_text(first)
 }
 
