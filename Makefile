@@ -5,15 +5,16 @@ APT   := apt-get -o DPkg::Lock::Timeout=300 -y -q
 PCAP   = $(shell printf 'int main(void){return 0;}' | cc -x c - -lpcap -o /dev/null 2>/dev/null && echo yes)
 FEATURES = $(if $(PCAP),,--no-default-features)
 
-.PHONY: help demo test lint deps build bench quality captures fuzz clean
+.PHONY: help demo test lint deny deps build bench quality captures fuzz fuzz-deps fuzz-corpus clean
 
 help:
 	@echo 'make demo      install what is missing, build, scan the captures that come with the project'
 	@echo 'make test      the whole test suite'
-	@echo 'make lint      format, clippy'
+	@echo 'make lint      format, clippy, and make deny where cargo-deny is installed'
+	@echo 'make deny      licences, bans and sources of the dependencies'
 	@echo 'make bench     MB/s per core, and the ratio to a plain read of the file'
 	@echo 'make quality   false alarms per MB on the files of installed packages'
-	@echo 'make fuzz      every fuzz target for TIME seconds (default 60); needs cargo-fuzz'
+	@echo 'make fuzz      every fuzz target (or TARGETS=) for TIME seconds each (default 60)'
 	@echo 'make captures  remake the captures from real clients and servers (root, tcpdump, nginx, curl, Python)'
 	@echo 'make deps      install the system packages that are missing (Debian)'
 
@@ -30,6 +31,13 @@ test: deps
 lint: deps
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets $(FEATURES) -- -D warnings
+	@if command -v cargo-deny >/dev/null 2>&1; then $(MAKE) --no-print-directory deny; \
+	else echo 'note: dependencies are not checked without cargo-deny (minutes to build): make deny installs it'; fi
+
+# Licences, doubles and origins of what is built in (deny.toml).
+deny:
+	@command -v cargo-deny >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny --locked check licenses bans sources
 
 # A C compiler for zstd, libpcap for filters. Without the right to install, what is missing is said and the offline tool is built.
 deps:
@@ -55,12 +63,23 @@ captures:
 quality: deps
 	$(CARGO) bench --locked $(FEATURES) --bench quality
 
-TIME ?= 60
-fuzz:
-	@command -v cargo-fuzz >/dev/null 2>&1 || { echo 'install it first: cargo install cargo-fuzz'; exit 1; }
-	@for target in $$(RUSTC_BOOTSTRAP=1 $(CARGO) fuzz list); do \
-		echo "== $$target"; RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target -- -max_total_time=$(TIME) -rss_limit_mb=2048 || exit 1; \
+# Own code is free of `unsafe`: sanitizers would cost half the speed and find nothing in it.
+TIME    ?= 60
+TARGETS ?= $$($(FUZZ) list)
+FUZZ     = RUSTC_BOOTSTRAP=1 $(CARGO) fuzz
+fuzz: fuzz-deps fuzz-corpus
+	@for target in $(TARGETS); do \
+		echo "== $$target"; \
+		$(FUZZ) run --sanitizer none $$target -- -max_total_time=$(TIME) -rss_limit_mb=2048 -timeout=20 -print_final_stats=1 || exit 1; \
 	done
+
+fuzz-deps: deps
+	@command -v cargo-fuzz >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
+	@command -v c++ >/dev/null 2>&1 || { echo 'fuzzing needs a C++ compiler: apt-get install g++'; exit 1; }
+
+# Seeds from the captures and rules that come with the project.
+fuzz-corpus:
+	$(CARGO) run --quiet --locked --manifest-path fuzz/Cargo.toml --example corpus
 
 clean:
 	$(CARGO) clean

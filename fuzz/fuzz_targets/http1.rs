@@ -1,7 +1,9 @@
-//! HTTP/1 of any bytes in any pieces: what is consumed was shown, bodies are no longer than what was sent.
+//! HTTP/1 of any bytes in any pieces: what is consumed was shown, bodies are no longer than what was sent, the fields of
+//! a head lie in it.
 #![no_main]
 
-use leaktap::model::http::{Header, RequestHead, ResponseHead};
+use leaktap::content;
+use leaktap::model::http::{Header, RequestHead, ResponseHead, offset_in};
 use leaktap::model::{Direction, Field};
 use leaktap::protocol::{Output, PROTOCOLS, Progress};
 use libfuzzer_sys::fuzz_target;
@@ -12,19 +14,42 @@ struct Sink {
 }
 
 impl Output for Sink {
-    fn request(&mut self, _: u32, _: &RequestHead<'_>) {}
-    fn response(&mut self, _: u32, _: &ResponseHead<'_>) {}
+    fn request(&mut self, _: u32, head: &RequestHead<'_>) {
+        inside(head.bytes, head.headers);
+        content::head::request(head, &mut |field| within(head.bytes, &field));
+        let _ = content::media(head.headers);
+    }
+    fn response(&mut self, _: u32, head: &ResponseHead<'_>) {
+        inside(head.bytes, head.headers);
+        content::head::response(head, &mut |field| within(head.bytes, &field));
+        let _ = content::media(head.headers);
+    }
     fn body(&mut self, _: Direction, bytes: &[u8]) {
         self.out += bytes.len() as u64;
     }
     fn body_gap(&mut self, _: Direction, _: u64) {}
-    fn trailers(&mut self, _: Direction, _: &[Header<'_>]) {}
+    fn trailers(&mut self, direction: Direction, trailers: &[Header<'_>]) {
+        content::head::trailers(direction, trailers, &mut |_| ());
+    }
     fn end(&mut self, _: Direction, _: bool) {}
     fn field(&mut self, _: Direction, _: Field<'_>) {}
     fn text(&mut self, _: Direction, bytes: &[u8]) {
         self.out += bytes.len() as u64;
     }
     fn signal(&mut self, _: Direction, _: &'static str, _: &[u8]) {}
+}
+
+fn inside(head: &[u8], headers: &[Header<'_>]) {
+    for header in headers {
+        for part in [header.name, header.value] {
+            assert!(part.is_empty() || offset_in(head, part).is_some());
+        }
+    }
+}
+
+fn within(head: &[u8], field: &Field<'_>) {
+    assert!(field.span.start <= field.span.end && field.span.end <= head.len());
+    content::layers(field, &mut |_| ());
 }
 
 fuzz_target!(|bytes: &[u8]| {

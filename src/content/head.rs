@@ -13,6 +13,9 @@ use crate::model::message::Origin;
 use crate::model::text::percent_decode;
 use crate::model::{Direction, Field, Surface};
 
+/// Bytes of a reason that may hold anything.
+const SHORTEST_REASON: usize = 16;
+
 /// The fields of a request: target, then headers, in their order. A span is the place of the raw value in
 /// `head.bytes`; `0..0` where the head has none.
 pub fn request(head: &RequestHead<'_>, out: &mut dyn FnMut(Field<'_>)) {
@@ -22,11 +25,27 @@ pub fn request(head: &RequestHead<'_>, out: &mut dyn FnMut(Field<'_>)) {
     }
 }
 
-/// The fields of a response: its headers in their order. Spans as in [`request`].
+/// The fields of a response: the reason of its status line (RFC 9112 section 4), its headers in their order. Spans as in
+/// [`request`].
 pub fn response(head: &ResponseHead<'_>, out: &mut dyn FnMut(Field<'_>)) {
+    let reason = reason(head.bytes);
+    if reason.len() >= SHORTEST_REASON {
+        let at = span(head.bytes, reason, &(0..0));
+        out(Field::new(Surface::ResponseStatus, None, Cow::Borrowed(reason), at));
+    }
     for header in head.headers {
         response_header(*header, head.bytes, out);
     }
+}
+
+/// What stands behind the status code.
+fn reason(head: &[u8]) -> &[u8] {
+    let line = memchr2(b'\r', b'\n', head).and_then(|end| head.get(..end)).unwrap_or(head);
+    if !line.starts_with(b"HTTP/") {
+        return &[];
+    }
+    let mut parts = line.splitn(3, |&byte| byte == b' ');
+    parts.nth(2).unwrap_or_default().trim_ascii()
 }
 
 /// The fields of a trailer section (RFC 9110 section 6.5); spans are `0..0`.

@@ -29,6 +29,14 @@ pub use media::{is_opaque, media};
 
 use crate::model::Field;
 
+/// The password in base64 of `user:password` (RFC 7617); `None` where it is none.
+#[must_use]
+pub fn basic_password(digits: &[u8]) -> Option<Vec<u8>> {
+    let pair = base64::decode_text(digits)?;
+    let colon = memchr::memchr(b':', &pair)?;
+    pair.get(colon + 1..).filter(|password| !password.is_empty()).map(<[u8]>::to_vec)
+}
+
 /// The decoders in the order they are asked; the last one fits everything.
 pub const DECODERS: &[&dyn Decoder] = &[
     &multipart::Multipart,
@@ -46,7 +54,12 @@ pub fn decoder(document: &Document<'_>) -> &'static dyn Decoder {
     DECODERS.iter().copied().find(|decoder| decoder.fits(document)).unwrap_or(&text::Text)
 }
 
-/// Tells the wanted fields of a body by the first decoder that fits.
+/// Tells the wanted stretches of bytes that are of no message, as running text.
+pub fn text(document: &Document<'_>, wanted: &Wanted<'_>, out: &mut dyn FnMut(Field<'_>)) {
+    text::Text.decode(document, wanted, out);
+}
+
+/// Tells the wanted fields of a body, by the first decoder that fits.
 pub fn fields(document: &Document<'_>, wanted: &Wanted<'_>, out: &mut dyn FnMut(Field<'_>)) {
     decoder(document).decode(document, wanted, out);
 }

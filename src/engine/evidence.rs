@@ -6,10 +6,10 @@ use crate::model::Surface;
 use crate::model::message::Origin;
 use crate::model::redact::{self, Known};
 
-/// The request line with its target masked.
-pub(super) fn request_line(method: &[u8], target: &[u8], version: &str, known: &[Known<'_>]) -> String {
+/// The request line, its target masked before.
+pub(super) fn request_line(method: &[u8], target: &str, version: &str) -> String {
     let method = String::from_utf8_lossy(method);
-    format!("{method} {} {}", redact::url(target, known), version.to_ascii_uppercase())
+    format!("{method} {target} {}", version.to_ascii_uppercase())
 }
 
 /// What surrounds a secret that is part of its value (a connection string, an assignment): the whole match, masked.

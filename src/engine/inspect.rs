@@ -1,7 +1,7 @@
 //! Fields to findings: what the rules see in one message part, told once, by the most specific rule.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,14 +14,18 @@ use crate::model::redact::{self, Known};
 use crate::model::secret::FingerprintKey;
 use crate::model::text::percent_decode;
 use crate::model::{Confidence, Exposure, Field, Secret, Severity, Surface};
-use crate::rule::{Context, Kind, Match, Occurrence, RuleId, RuleSet};
+use crate::rule::{Context, Encoding, Kind, Match, Occurrence, RuleId, RuleSet};
 
 use super::exposure::{self, Circumstance};
+use super::known::KnownSecrets;
 use super::marks::Carried;
 use super::{Unsaid, evidence};
 
 /// Shortest secret whose return in a response is followed, in bytes.
 const LEAST_FOLLOWED: usize = 6;
+
+/// Shortest run of letters and digits by which a followed secret is looked for, in bytes.
+const LEAST_TRACED: usize = 4;
 
 /// Something a rule saw.
 #[derive(Debug)]
@@ -53,6 +57,16 @@ pub(super) struct Followed {
     confidence: Confidence,
 }
 
+impl Followed {
+    /// What of the value stands unchanged however it is escaped: its longest run of letters and digits. The value itself
+    /// where that says too little.
+    pub(super) fn trace(&self) -> &[u8] {
+        let value = self.value.expose();
+        let runs = value.split(|byte| !byte.is_ascii_alphanumeric());
+        runs.max_by_key(|run| run.len()).filter(|run| run.len() >= LEAST_TRACED).unwrap_or(value)
+    }
+}
+
 /// What stands around the fields of one message part.
 pub(super) struct Scene<'a> {
     pub(super) flow: FlowText,
@@ -65,6 +79,8 @@ pub(super) struct Scene<'a> {
     /// Secrets that requests of this flow carried.
     pub(super) followed: &'a [Followed],
     pub(super) source: &'a Arc<str>,
+    /// Bytes that no parser made a message of.
+    pub(super) in_no_message: bool,
 }
 
 /// The exchange of a scene.
@@ -147,6 +163,11 @@ impl Inspector {
         let context = Context { status: scene.status, essence: scene.essence, path: scene.source };
         let mut matches = std::mem::take(&mut self.matches);
         self.matches(field, vessel, &context, &mut matches);
+        if scene.in_no_message {
+            // They say too little for rules that go by names (CONTRACT: names and values).
+            let rules = &self.rules;
+            matches.retain(|found| rules.rule(found.rule).is_some_and(crate::rule::Rule::is_typed));
+        }
         let first = self.sightings.len();
         for found in matches.drain(..) {
             let Some(raw) = field.value.get(found.secret.clone()) else { continue };
@@ -154,10 +175,11 @@ impl Inspector {
             let start = found.secret.start.saturating_sub(found.whole.start);
             let within = start..start + found.secret.len();
             // What a URL carries is encoded once more.
-            let value = if evidence::is_userinfo(whole, &within) {
-                percent_decode(raw, false)
-            } else {
-                Cow::Borrowed(raw)
+            let encoding = self.rules.rule(found.rule).map_or(Encoding::None, |rule| rule.encoding);
+            let value = match encoding {
+                Encoding::None if !evidence::is_userinfo(whole, &within) => Cow::Borrowed(raw),
+                Encoding::None | Encoding::Percent => percent_decode(raw, false),
+                Encoding::Basic => content::basic_password(raw).map_or(Cow::Borrowed(raw), Cow::Owned),
             };
             let value = &*value;
             let context = (found.whole != found.secret).then(|| (Secret::new(whole), within));
@@ -248,32 +270,36 @@ impl Inspector {
             .iter()
             .map(|seen| redact::redact(seen.value.expose(), self.is_password(seen.rule)))
             .collect();
-        let mut known: Vec<Known<'_>> = Vec::new();
         let followed_redacted: Vec<String> = scene
             .followed
             .iter()
             .map(|followed| redact::redact(followed.value.expose(), self.is_password(followed.rule)))
             .collect();
-        known.extend(
-            sightings
-                .iter()
-                .zip(&redacted)
-                .map(|(seen, redacted)| Known { value: seen.value.expose(), redacted }),
-        );
-        known.extend(
-            scene
-                .followed
-                .iter()
-                .zip(&followed_redacted)
-                .map(|(followed, redacted)| Known { value: followed.value.expose(), redacted }),
-        );
-        known.retain(|known| !known.value.is_empty());
-        // The longest first: a secret within a secret must not leave the rest of it to be seen.
-        known.sort_by_key(|known| std::cmp::Reverse(known.value.len()));
+        let here = sightings
+            .iter()
+            .zip(&redacted)
+            .map(|(seen, redacted)| Known { value: seen.value.expose(), redacted });
+        let before = scene
+            .followed
+            .iter()
+            .zip(&followed_redacted)
+            .map(|(followed, redacted)| Known { value: followed.value.expose(), redacted });
+        let known = KnownSecrets::new(here.chain(before).collect());
+        // What all findings of the message tell of it.
+        let http = scene.http.map(|http| {
+            let known = known.within(&[http.method, http.host, http.target]);
+            HttpText {
+                method: (!http.method.is_empty()).then(|| redact::excerpt(http.method, &known)),
+                host: (!http.host.is_empty()).then(|| redact::excerpt(http.host, &known)),
+                target: (!http.target.is_empty()).then(|| redact::url(http.target, &known)),
+                status: http.status,
+                message: http.number,
+            }
+        });
         let in_traceback = sightings.iter().any(|seen| seen.kind == Kind::Traceback);
         let mut findings: Vec<Finding> = Vec::with_capacity(sightings.len());
         for (seen, redacted) in sightings.iter().zip(&redacted) {
-            findings.extend(self.finding(seen, redacted, &known, in_traceback, scene));
+            findings.extend(self.finding(seen, redacted, &known, http.as_ref(), in_traceback, scene));
         }
         relate(&sightings, &mut findings);
         for seen in &sightings {
@@ -311,21 +337,23 @@ impl Inspector {
         let page = sightings.iter().filter(|seen| seen.kind == Kind::Traceback).map(specificity).max();
         sightings.retain(|seen| seen.kind != Kind::Traceback || Some(specificity(seen)) == page);
         let mut kept: Vec<Sighting> = Vec::with_capacity(sightings.len());
+        let mut values = Values::default();
         let mut told: HashSet<(Surface, Option<String>, Vec<u8>, Option<String>), ahash::RandomState> =
             HashSet::default();
         for seen in sightings.drain(..) {
             // Kinds without a secret are told once for what they say; layers of one carrier hold one value once.
             let place = (seen.surface, seen.name.clone(), seen.value.expose().to_vec(), seen.detail.clone());
-            let double = (seen.kind == Kind::Secret)
-                .then(|| kept.iter_mut().find(|other| is_same_value(other, &seen)))
-                .flatten();
-            match double {
+            let double = (seen.kind == Kind::Secret).then(|| values.double(&kept, &seen)).flatten();
+            match double.and_then(|at| kept.get_mut(at)) {
                 // The path goes on into the layer: its name says more.
                 Some(other) if is_deeper(&seen, other) => {
                     (other.name, other.origin) = (seen.name, seen.origin)
                 }
                 Some(other) if is_layer(other.origin) || is_layer(seen.origin) => {}
-                _ if told.insert(place) => kept.push(seen),
+                _ if told.insert(place) => {
+                    values.add(&seen, kept.len());
+                    kept.push(seen);
+                }
                 _ => {}
             }
         }
@@ -349,11 +377,17 @@ impl Inspector {
         &self,
         seen: &Sighting,
         redacted: &str,
-        known: &[Known<'_>],
+        known: &KnownSecrets<'_>,
+        http: Option<&HttpText>,
         in_traceback: bool,
         scene: &Scene<'_>,
     ) -> Option<Finding> {
         let rule = self.rules.rule(seen.rule)?;
+        let context = seen.context.as_ref().map(|(whole, _)| whole.expose()).unwrap_or_default();
+        let texts =
+            [seen.name.as_deref(), seen.detail.as_deref()].map(|text| text.unwrap_or_default().as_bytes());
+        let [name, detail] = texts;
+        let known = &*known.within(&[name, detail, context]);
         let name = seen.name.as_deref().map(|name| redact::name(name, known));
         let exposures = match seen.kind {
             Kind::Secret => exposure::of_secret(Circumstance {
@@ -368,7 +402,7 @@ impl Inspector {
             Kind::Misconfiguration => vec![Exposure::Misconfiguration],
             Kind::Pii => vec![Exposure::Pii],
         };
-        let evidence = self.evidence(seen, redacted, name.as_deref(), known, scene);
+        let evidence = self.evidence(seen, redacted, name.as_deref(), known, http, scene);
         let secret = (seen.kind == Kind::Secret).then(|| FoundSecret {
             fingerprint: self.key.fingerprint(seen.value.expose()),
             redacted: redacted.to_owned(),
@@ -396,13 +430,7 @@ impl Inspector {
             name,
             secret,
             flow: scene.flow.clone(),
-            http: scene.http.map(|http| HttpText {
-                method: (!http.method.is_empty()).then(|| redact::excerpt(http.method, known)),
-                host: (!http.host.is_empty()).then(|| redact::excerpt(http.host, known)),
-                target: (!http.target.is_empty()).then(|| redact::url(http.target, known)),
-                status: http.status,
-                message: http.number,
-            }),
+            http: http.cloned(),
             source: Arc::clone(scene.source),
             frames: [seen.carried.first.frame, seen.carried.last],
             evidence,
@@ -417,6 +445,7 @@ impl Inspector {
         redacted: &str,
         name: Option<&str>,
         known: &[Known<'_>],
+        http: Option<&HttpText>,
         scene: &Scene<'_>,
     ) -> String {
         if let Some(detail) = &seen.detail
@@ -424,8 +453,9 @@ impl Inspector {
         {
             return redact::excerpt(detail.as_bytes(), known);
         }
-        if let (Surface::RequestPath | Surface::RequestQuery, Some(http)) = (seen.surface, scene.http) {
-            return evidence::request_line(http.method, http.target, http.version, known);
+        if let (Surface::RequestPath | Surface::RequestQuery, Some(raw)) = (seen.surface, scene.http) {
+            let target = http.and_then(|http| http.target.as_deref()).unwrap_or_default();
+            return evidence::request_line(raw.method, target, raw.version);
         }
         let context = seen.context.as_ref();
         let around = context.and_then(|(whole, secret)| {
@@ -439,19 +469,64 @@ impl Inspector {
     }
 }
 
-/// Findings of one place (a secret within a secret) and of one traceback name each other.
+/// Findings of one place (a secret within a secret) and of one traceback name each other. The sightings are in the order of
+/// their places.
 fn relate(sightings: &[Sighting], findings: &mut [Finding]) {
     // A page can hold thousands; what belongs together stands close together or in the one traceback.
     const MOST: usize = 16;
+    // A long place that begins so many sightings before is not looked for.
+    const BEFORE: usize = 64;
     let ids: Vec<FindingId> = findings.iter().map(|finding| finding.id).collect();
+    let of_traceback = |wanted: bool| -> Vec<usize> {
+        let places = sightings.iter().enumerate();
+        places
+            .filter(|(_, seen)| (seen.kind == Kind::Traceback) == wanted)
+            .map(|(at, _)| at)
+            .take(MOST)
+            .collect()
+    };
+    let (tracebacks, others) = (of_traceback(true), of_traceback(false));
     for (index, finding) in findings.iter_mut().enumerate() {
         let Some(seen) = sightings.get(index) else { continue };
-        let related = sightings.iter().zip(&ids).enumerate().filter(|(other, (with, _))| {
-            *other != index
-                && (touch(&with.span, &seen.span) && with.kind == seen.kind
-                    || (with.kind == Kind::Traceback) != (seen.kind == Kind::Traceback))
+        let first = index.saturating_sub(BEFORE);
+        let near =
+            sightings.iter().enumerate().skip(first).take_while(|(_, with)| with.span.start < seen.span.end);
+        let touching = near.filter(|(other, with)| {
+            *other != index && with.kind == seen.kind && touch(&with.span, &seen.span)
         });
-        finding.related = related.map(|(_, (_, id))| *id).take(MOST).collect();
+        let mut related: Vec<usize> = touching.map(|(other, _)| other).take(MOST).collect();
+        related.extend(if seen.kind == Kind::Traceback { &others } else { &tracebacks });
+        related.sort_unstable();
+        finding.related = related.iter().filter_map(|&other| ids.get(other).copied()).take(MOST).collect();
+    }
+}
+
+/// Where each value was seen, so that not every sighting is compared with every other.
+#[derive(Default)]
+struct Values {
+    /// Hash of surface and value, then where the place begins, to the number of the sighting.
+    places: BTreeMap<(u64, usize), usize>,
+    seed: ahash::RandomState,
+}
+
+impl Values {
+    fn hash(&self, seen: &Sighting) -> u64 {
+        self.seed.hash_one((seen.surface, seen.value.expose()))
+    }
+
+    fn add(&mut self, seen: &Sighting, number: usize) {
+        let hash = self.hash(seen);
+        self.places.entry((hash, seen.span.start)).or_insert(number);
+    }
+
+    /// The first sighting of the same value at the same place.
+    fn double(&self, kept: &[Sighting], seen: &Sighting) -> Option<usize> {
+        // Places that hold one value overlap in a few layers at most.
+        const OVERLAPPING: usize = 16;
+        let hash = self.hash(seen);
+        let before = self.places.range((hash, 0)..(hash, seen.span.end)).rev().take(OVERLAPPING);
+        let same = |number: &usize| kept.get(*number).is_some_and(|other| is_same_value(other, seen));
+        before.map(|(_, number)| *number).filter(same).min()
     }
 }
 

@@ -7,6 +7,8 @@ pub const HIDDEN: &str = "…";
 
 /// Longest excerpt shown, in characters.
 const EXCERPT: usize = 240;
+/// Bytes that hold as many characters: what comes behind them is not shown.
+const ENOUGH: usize = 4 * EXCERPT;
 
 /// What may be shown of a secret: at most its first 4 and last 4 characters, never more than a third of it; of a
 /// `password`, or of bytes that are no text, nothing.
@@ -34,7 +36,7 @@ pub struct Known<'a> {
 /// than five characters, whatever looks like a token, and every `known` secret, encoded or not.
 #[must_use]
 pub fn url(raw: &[u8], known: &[Known<'_>]) -> String {
-    let mut shown = String::with_capacity(raw.len());
+    let mut shown = String::with_capacity(raw.len().min(2 * ENOUGH));
     let (rest, fragment) = split(raw, b'#');
     let (path, query) = split(rest, b'?');
     let path = match scheme_end(path) {
@@ -56,6 +58,9 @@ pub fn url(raw: &[u8], known: &[Known<'_>]) -> String {
         None => path,
     };
     for (index, segment) in path.split(|&byte| byte == b'/').enumerate() {
+        if shown.len() > ENOUGH {
+            break;
+        }
         if index > 0 {
             shown.push('/');
         }
@@ -72,7 +77,7 @@ pub fn url(raw: &[u8], known: &[Known<'_>]) -> String {
 /// The name of a field with everything masked in it that looks like a token.
 #[must_use]
 pub fn name(raw: &str, known: &[Known<'_>]) -> String {
-    let mut shown = String::with_capacity(raw.len());
+    let mut shown = String::with_capacity(raw.len().min(2 * ENOUGH));
     let parts = raw.split_inclusive(['.', '[', ']', ' ', '/']);
     for part in parts {
         let (word, mark) = match part.char_indices().next_back() {
@@ -92,7 +97,7 @@ pub fn name(raw: &str, known: &[Known<'_>]) -> String {
 pub fn excerpt(raw: &[u8], known: &[Known<'_>]) -> String {
     let mut text = String::from_utf8_lossy(raw).into_owned();
     hide_known(&mut text, known);
-    let mut shown = String::with_capacity(text.len());
+    let mut shown = String::with_capacity(text.len().min(2 * ENOUGH));
     let mut hide_next = false;
     let is_break = |character: char| {
         character.is_whitespace()
@@ -102,6 +107,9 @@ pub fn excerpt(raw: &[u8], known: &[Known<'_>]) -> String {
             )
     };
     for part in text.split_inclusive(is_break) {
+        if shown.len() > ENOUGH {
+            break;
+        }
         let mark = part.chars().next_back().filter(|&character| is_break(character));
         let word = part.strip_suffix(|_: char| mark.is_some()).unwrap_or(part);
         if word.is_empty() {
@@ -216,6 +224,9 @@ fn scheme_end(bytes: &[u8]) -> Option<usize> {
 
 fn push_pairs(shown: &mut String, pairs: &[u8], known: &[Known<'_>]) {
     for (index, pair) in pairs.split(|&byte| byte == b'&').enumerate() {
+        if shown.len() > ENOUGH {
+            break;
+        }
         if index > 0 {
             shown.push('&');
         }

@@ -220,7 +220,8 @@ impl Text<'_> {
             let closed = self.skip(12, |byte| {
                 byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b']')
             });
-            if !QUOTES.iter().any(|quote| self.strip(quote)) && closed == 0 {
+            let bracket = self.strip(b"%5d");
+            if !bracket && !QUOTES.iter().any(|quote| self.strip(quote)) && closed == 0 {
                 return;
             }
         }
@@ -234,6 +235,7 @@ impl Text<'_> {
     /// Up to where the value begins; the quote it stands in, and whether that is escaped.
     fn open(&mut self) -> (Option<u8>, bool) {
         self.skip(8, |byte| byte.is_ascii_whitespace());
+        self.strip(b"<![cdata[");
         let escaped = self.skip(8, |byte| byte == b'\\') > 0;
         let quote = self.rest.first().copied().filter(|byte| matches!(byte, b'"' | b'\'' | b'`'));
         if quote.is_some() {

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 use crate::model::{Confidence, Field, Severity};
 
-pub use definition::{Examples, Kind, Rule, SurfaceSet};
+pub use definition::{Encoding, Examples, Kind, Rule, SurfaceSet};
 pub use file::{Fault, RuleError};
 pub use index::Occurrence;
 

@@ -188,7 +188,7 @@ impl Step {
     }
 }
 
-fn encoded(coding: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn encoded(coding: &str, body: &[u8]) -> Vec<u8> {
     use flate2::Compression;
     use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
     match coding {

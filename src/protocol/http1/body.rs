@@ -71,7 +71,11 @@ impl Http1 {
         let side = self.side(direction);
         let near = before(rest, CHUNK_LINE_LIMIT);
         let Some(end) = memchr(b'\n', behind(near, side.scanned)).map(|found| side.scanned + found) else {
-            if near.len() == CHUNK_LINE_LIMIT || !could_be_chunk_size(before(near, 64)) {
+            if near.len() == CHUNK_LINE_LIMIT {
+                out.lost(direction, "chunk-limit", near.len() as u64);
+                return self.lose(direction, out);
+            }
+            if !could_be_chunk_size(before(near, 64)) {
                 return self.lose(direction, out);
             }
             side.scanned = near.len();
@@ -97,7 +101,7 @@ impl Http1 {
                 }
                 _ => {
                     out.end(direction, false);
-                    return self.refuse(direction, rest, TRAILER_LIMIT, out);
+                    return self.give_up(direction, rest, TRAILER_LIMIT, out);
                 }
             },
         };

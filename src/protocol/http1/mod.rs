@@ -259,6 +259,12 @@ impl Http1 {
         Step::Used(text.len())
     }
 
+    /// A head or trailer section is longer than `limit`: told, and taken for text.
+    fn give_up(&mut self, direction: Direction, rest: &[u8], limit: usize, out: &mut dyn Output) -> Step {
+        out.lost(direction, "head-limit", before(rest, limit).len() as u64);
+        self.refuse(direction, rest, limit, out)
+    }
+
     fn request_start(&mut self, rest: &[u8], out: &mut dyn Output) -> Step {
         let waits_for = self.outstanding.newest();
         if waits_for == Some(Kind::Connect) {
@@ -319,7 +325,7 @@ impl Http1 {
     /// The first line has no end yet.
     fn await_line(&mut self, direction: Direction, rest: &[u8], out: &mut dyn Output) -> Step {
         if rest.len() > HEAD_LIMIT {
-            return self.refuse(direction, rest, HEAD_LIMIT, out);
+            return self.give_up(direction, rest, HEAD_LIMIT, out);
         }
         self.side(direction).scanned = rest.len();
         Step::More(0)
@@ -355,7 +361,7 @@ impl Http1 {
                 self.side(direction).scanned = scanned;
                 Step::More(0)
             }
-            _ => self.refuse(direction, rest, HEAD_LIMIT, out),
+            _ => self.give_up(direction, rest, HEAD_LIMIT, out),
         }
     }
 

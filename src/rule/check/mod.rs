@@ -63,6 +63,10 @@ pub(super) enum Mark {
     Misconfiguration,
     /// A trace or debug page.
     Traceback,
+    /// The value is percent-encoded.
+    Percent,
+    /// The value is the base64 of user and password (RFC 7617).
+    Basic,
     /// Its keywords are names: they count where a value of so many bytes is assigned to them.
     Assigned,
 }
@@ -158,6 +162,8 @@ const CHECKS: &[(&str, Takes, Does)] = &[
     ("pii", Takes::Nothing, Does::Mark(Mark::Pii)),
     ("misconfiguration", Takes::Nothing, Does::Mark(Mark::Misconfiguration)),
     ("traceback", Takes::Nothing, Does::Mark(Mark::Traceback)),
+    ("percent", Takes::Nothing, Does::Mark(Mark::Percent)),
+    ("basic", Takes::Nothing, Does::Mark(Mark::Basic)),
     ("assigned", Takes::Bound, Does::Mark(Mark::Assigned)),
 ];
 

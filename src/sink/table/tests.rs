@@ -1,3 +1,5 @@
+//! The table as people see it.
+
 use super::super::example::{self, Buffer};
 use super::*;
 use crate::model::Severity;
