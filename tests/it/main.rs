@@ -4,4 +4,5 @@ mod attacks;
 mod captures;
 mod cases;
 mod house;
+mod placement;
 mod support;
