@@ -13,4 +13,5 @@ mod captures;
 mod cases;
 mod command;
 mod house;
+mod placement;
 mod support;
