@@ -5,7 +5,7 @@ APT   := apt-get -o DPkg::Lock::Timeout=300 -y -q
 PCAP   = $(shell printf 'int main(void){return 0;}' | cc -x c - -lpcap -o /dev/null 2>/dev/null && echo yes)
 FEATURES = $(if $(PCAP),,--no-default-features)
 
-.PHONY: help demo test lint deny deps build bench captures fuzz fuzz-deps fuzz-corpus clean
+.PHONY: help demo test lint deny deps build bench quality captures fuzz fuzz-deps fuzz-corpus clean
 
 help:
 	@echo 'make demo      install what is missing, build, scan the captures that come with the project'
@@ -13,6 +13,7 @@ help:
 	@echo 'make lint      format, clippy, and make deny where cargo-deny is installed'
 	@echo 'make deny      licences, bans and sources of the dependencies'
 	@echo 'make bench     MB/s per core, and the ratio to a plain read of the file'
+	@echo 'make quality   false alarms per MB on the files of installed packages'
 	@echo 'make fuzz      every fuzz target (or TARGETS=) for TIME seconds each (default 60)'
 	@echo 'make captures  remake the captures from real clients and servers (root, tcpdump, nginx, curl, Python)'
 	@echo 'make deps      install the system packages that are missing (Debian)'
@@ -57,6 +58,10 @@ bench: deps
 
 captures:
 	captures/make/run
+
+# False alarms on the files of installed packages and documentation; fails above the goal.
+quality: deps
+	$(CARGO) bench --locked $(FEATURES) --bench quality
 
 # Own code is free of `unsafe`: sanitizers would cost half the speed and find nothing in it.
 TIME    ?= 60

@@ -77,7 +77,11 @@ fn main() {
             one.as_secs_f64() / two.as_secs_f64(),
             hits,
             truth.len(),
-            if found.len() > hits { format!("+{} other; {}", found.len() - hits, workload.about) } else { workload.about.to_owned() },
+            if found.len() > hits {
+                format!("+{} other; {}", found.len() - hits, workload.about)
+            } else {
+                workload.about.to_owned()
+            },
         );
         if option("--write").is_none() {
             fs::remove_file(&path).expect("a capture");

@@ -6,7 +6,7 @@ use std::ops::Range;
 use memchr::{memchr2, memmem};
 
 use super::authorization::credentials;
-use super::cookie::{cookies, set_cookie};
+use super::cookie::{cookies, set_cookie, unquoted};
 use super::url::{self, Part};
 use crate::model::http::{Header, RequestHead, ResponseHead, offset_in};
 use crate::model::message::Origin;
@@ -124,9 +124,7 @@ fn refresh(value: &[u8]) -> Option<&[u8]> {
     let lower = value.to_ascii_lowercase();
     let at = memmem::find(&lower, b"url=")?;
     let url = value.get(at + 4..)?.trim_ascii();
-    Some(
-        url.strip_prefix(b"'").and_then(|url| url.strip_suffix(b"'")).unwrap_or(super::cookie::unquoted(url)),
-    )
+    Some(url.strip_prefix(b"'").and_then(|url| url.strip_suffix(b"'")).unwrap_or(unquoted(url)))
 }
 
 /// One header field as the carrier of values.
@@ -152,7 +150,12 @@ impl<'a> Carrier<'a> {
     }
 
     fn plain(&self, value: Cow<'_, [u8]>, out: &mut dyn FnMut(Field<'_>)) {
-        out(Field::new(self.surface, Some(self.name()), value, self.whole.clone()));
+        let value = match value {
+            Cow::Borrowed(value) if is_one_string(value) => Cow::Borrowed(unquoted(value)),
+            value => value,
+        };
+        let span = self.span(&value);
+        out(Field::new(self.surface, Some(self.name()), value, span));
     }
 
     fn cookie(&self, surface: Surface, name: Option<&[u8]>, raw: &[u8], out: &mut dyn FnMut(Field<'_>)) {
@@ -175,6 +178,13 @@ impl<'a> Carrier<'a> {
             out(field.from(origin).with_inner(name.map(|name| text(percent_decode(name, true)))));
         });
     }
+}
+
+/// One quoted string (RFC 9110 section 5.6.4) without quotes in it.
+fn is_one_string(value: &[u8]) -> bool {
+    value.len() > 2
+        && value.starts_with(b"\"")
+        && memchr::memchr_iter(b'"', value).nth(1) == Some(value.len() - 1)
 }
 
 fn span(bytes: &[u8], raw: &[u8], otherwise: &Range<usize>) -> Range<usize> {

@@ -141,7 +141,8 @@ fn has_magic(first: &[u8]) -> bool {
 
 /// Few control characters and no NUL, or UTF-16.
 fn looks_like_text(first: &[u8]) -> bool {
-    if super::charset::utf16(first).is_some() {
+    // Of so few bytes with a NUL nobody can say yet whether they are UTF-16.
+    if first.len() < 8 || super::charset::utf16(first).is_some() {
         return true;
     }
     let mut controls = 0_usize;

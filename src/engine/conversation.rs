@@ -433,7 +433,7 @@ impl Workshop {
         conversation.protocol = "unknown";
         if let Some(name) = to {
             // The name was agreed upon; who parses it is found by it, else nobody does.
-            match protocol::PROTOCOLS.iter().find(|protocol| protocol.name == name) {
+            match protocol::named(name) {
                 Some(protocol) => match protocol.parser {
                     Some(make) => {
                         conversation.parser = Some(make());

@@ -14,7 +14,7 @@ use crate::model::redact::{self, Known};
 use crate::model::secret::FingerprintKey;
 use crate::model::text::percent_decode;
 use crate::model::{Confidence, Exposure, Field, Secret, Severity, Surface};
-use crate::rule::{Context, Kind, Match, RuleId, RuleSet};
+use crate::rule::{Context, Kind, Match, Occurrence, RuleId, RuleSet};
 
 use super::exposure::{self, Circumstance};
 use super::known::KnownSecrets;
@@ -79,6 +79,16 @@ pub(super) struct RawHttp<'a> {
     pub(super) number: u32,
 }
 
+/// What carries the fields of a message part: a head, a body.
+pub(super) struct Vessel<'a> {
+    /// The bytes that spans count in.
+    pub(super) bytes: &'a [u8],
+    /// The keywords in them.
+    pub(super) known: &'a [Occurrence],
+    /// The frames that carry a range of them.
+    pub(super) frames: &'a dyn Fn(Range<usize>) -> Carried,
+}
+
 /// Looks at fields and makes findings of what the rules see there.
 pub(super) struct Inspector {
     pub(super) rules: Arc<RuleSet>,
@@ -96,9 +106,21 @@ impl Inspector {
     }
 
     /// What the rules see in a field; what they do not tell is noted where asked for.
-    fn matches(&mut self, field: &Field<'_>, context: &Context<'_>, matches: &mut Vec<Match>) {
+    fn matches(
+        &mut self,
+        field: &Field<'_>,
+        vessel: &Vessel<'_>,
+        context: &Context<'_>,
+        matches: &mut Vec<Match>,
+    ) {
         if !self.explain {
-            return self.rules.field(field, context, matches, None);
+            // A value that stands in the vessel as it is was seen by the walk over it.
+            return match vessel.known_in(field) {
+                Some(known) => {
+                    self.rules.known_field(field, (known, field.span.start), context, matches, None)
+                }
+                None => self.rules.field(field, context, matches, None),
+            };
         }
         let mut suppressed = Vec::new();
         self.rules.field(field, context, matches, Some(&mut suppressed));
@@ -116,21 +138,16 @@ impl Inspector {
         }
     }
 
-    /// Looks at a field and at what is inside its value. `frames` says which frames carry a range of the carrier.
-    pub(super) fn field(
-        &mut self,
-        field: &Field<'_>,
-        scene: &Scene<'_>,
-        frames: &dyn Fn(Range<usize>) -> Carried,
-    ) {
-        self.one(field, scene, frames);
-        content::layers(field, &mut |inner| self.one(&inner, scene, frames));
+    /// Looks at a field of `vessel` and at what is inside its value.
+    pub(super) fn field(&mut self, field: &Field<'_>, scene: &Scene<'_>, vessel: &Vessel<'_>) {
+        self.one(field, scene, vessel);
+        content::layers(field, &mut |inner| self.one(&inner, scene, vessel));
     }
 
-    fn one(&mut self, field: &Field<'_>, scene: &Scene<'_>, frames: &dyn Fn(Range<usize>) -> Carried) {
+    fn one(&mut self, field: &Field<'_>, scene: &Scene<'_>, vessel: &Vessel<'_>) {
         let context = Context { status: scene.status, essence: scene.essence, path: scene.source };
         let mut matches = std::mem::take(&mut self.matches);
-        self.matches(field, &context, &mut matches);
+        self.matches(field, vessel, &context, &mut matches);
         let first = self.sightings.len();
         for found in matches.drain(..) {
             let Some(raw) = field.value.get(found.secret.clone()) else { continue };
@@ -147,6 +164,7 @@ impl Inspector {
             let context = (found.whole != found.secret).then(|| (Secret::new(whole), within));
             let reflected = field.surface.is_response()
                 && scene.followed.iter().any(|followed| followed.value.expose() == value);
+            let span = vessel.part(field, &found.secret, raw);
             self.sightings.push(Sighting {
                 rule: found.rule,
                 kind: found.kind,
@@ -158,25 +176,19 @@ impl Inspector {
                 severity: found.severity,
                 confidence: found.confidence,
                 detail: found.detail,
-                carried: frames(part(field, &found.secret)),
-                span: part(field, &found.secret),
+                carried: (vessel.frames)(span.clone()),
+                span,
                 reflected,
             });
         }
         self.matches = matches;
         if field.surface.is_response() {
-            self.reflections(field, scene, frames, first);
+            self.reflections(field, scene, vessel, first);
         }
     }
 
     /// Secrets of requests that come back where no rule knows them by themselves.
-    fn reflections(
-        &mut self,
-        field: &Field<'_>,
-        scene: &Scene<'_>,
-        frames: &dyn Fn(Range<usize>) -> Carried,
-        first: usize,
-    ) {
+    fn reflections(&mut self, field: &Field<'_>, scene: &Scene<'_>, vessel: &Vessel<'_>, first: usize) {
         for followed in scene.followed {
             let value = followed.value.expose();
             let Some(at) = memchr::memmem::find(&field.value, value) else { continue };
@@ -184,7 +196,7 @@ impl Inspector {
             if known || is_within_word(&field.value, at, value.len()) {
                 continue;
             }
-            let place = part(field, &(at..at + value.len()));
+            let place = vessel.part(field, &(at..at + value.len()), value);
             self.sightings.push(Sighting {
                 rule: followed.rule,
                 kind: Kind::Secret,
@@ -196,7 +208,7 @@ impl Inspector {
                 severity: followed.severity,
                 confidence: followed.confidence,
                 detail: None,
-                carried: frames(place.clone()),
+                carried: (vessel.frames)(place.clone()),
                 span: place,
                 reflected: true,
             });
@@ -507,12 +519,28 @@ fn is_deeper(inner: &Sighting, outer: &Sighting) -> bool {
     is_layer(inner.origin) && inner_name.len() > outer_name.len() && inner_name.starts_with(outer_name)
 }
 
-/// The place of a part of a field's value in its carrier; of a decoded value the whole place.
-fn part(field: &Field<'_>, within: &Range<usize>) -> Range<usize> {
-    if field.span.len() == field.value.len() && !is_layer(field.origin) {
-        field.span.start + within.start..field.span.start + within.end
-    } else {
-        field.span.clone()
+impl Vessel<'_> {
+    /// The keywords in a value that stands here as it is.
+    fn known_in(&self, field: &Field<'_>) -> Option<&[Occurrence]> {
+        let bytes = self.bytes.get(field.span.clone())?;
+        if is_layer(field.origin) || bytes != &*field.value {
+            return None;
+        }
+        let from = self.known.partition_point(|found| (found.start as usize) < field.span.start);
+        let to = self.known.partition_point(|found| (found.start as usize) < field.span.end);
+        // One that begins within may end behind it.
+        self.known
+            .get(from..to)
+            .filter(|known| known.last().is_none_or(|last| last.end as usize <= field.span.end))
+    }
+
+    /// The place of a part of a field's value: exact where it stands here as it is, else that of the whole value.
+    fn part(&self, field: &Field<'_>, within: &Range<usize>, value: &[u8]) -> Range<usize> {
+        if field.span.len() == field.value.len() && !is_layer(field.origin) {
+            return field.span.start + within.start..field.span.start + within.end;
+        }
+        let found = self.bytes.get(field.span.clone()).and_then(|bytes| memchr::memmem::find(bytes, value));
+        found.map_or(field.span.clone(), |at| field.span.start + at..field.span.start + at + value.len())
     }
 }
 

@@ -26,7 +26,7 @@ use crate::model::finding::{Finding, FlowText};
 use crate::model::secret::FingerprintKey;
 use crate::model::{Direction, Timestamp};
 use crate::packet::Packet;
-use crate::rule::RuleSet;
+use crate::rule::{Occurrence, RuleSet};
 
 use conversation::Exchange;
 use inspect::Inspector;
@@ -124,6 +124,8 @@ pub(crate) struct Workshop {
     inspector: Inspector,
     source: Arc<str>,
     stats: Stats,
+    /// Scratch: keywords, and the places that are of interest.
+    known: Vec<Occurrence>,
     hits: Vec<std::ops::Range<usize>>,
     pending: Vec<Pending>,
     /// The shard and the frame at hand.
@@ -155,6 +157,7 @@ impl Engine {
                 ),
                 source: Arc::from(""),
                 stats: Stats::default(),
+                known: Vec::new(),
                 hits: Vec::new(),
                 pending: (0..SHARDS).map(|_| Pending::default()).collect(),
                 shard: 0,

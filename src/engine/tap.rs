@@ -10,7 +10,7 @@ use crate::protocol::Output;
 
 use super::body::{Body, Skip};
 use super::conversation::Conversation;
-use super::inspect::{Followed, RawHttp, Scene};
+use super::inspect::{Followed, RawHttp, Scene, Vessel};
 use super::marks::{Carried, Carrier, Marks};
 use super::{Workshop, exposure};
 
@@ -71,22 +71,24 @@ impl<'a> Tap<'a> {
         self.marks.carried(range).unwrap_or(Carried::by(self.carrier))
     }
 
-    /// Whether a head holds anything that rules or decoders would look at.
+    /// Whether a head holds anything that rules or decoders would look at. The keywords are left in the workshop.
     fn is_of_interest(&mut self, head: &[u8], values: &[Header<'_>], target: &[u8], response: bool) -> bool {
-        let hits = &mut self.workshop.hits;
+        let Workshop { known, hits, inspector, .. } = &mut *self.workshop;
+        known.clear();
         hits.clear();
-        let rules = &self.workshop.inspector.rules;
         if head.is_empty() {
-            values.iter().for_each(|header| {
-                rules.scan(header.name, hits);
-                rules.scan(header.value, hits);
-            });
-            rules.scan(target, hits);
-        } else {
-            rules.scan(head, hits);
-            content::marks(head, hits);
+            // Without a head as sent nothing counts from its first byte: fields are walked one by one.
+            for part in values.iter().flat_map(|header| [header.name, header.value]).chain([target]) {
+                inspector.rules.scan(part, known);
+            }
+            let any = !known.is_empty();
+            known.clear();
+            return any || memchr::memchr(b'%', target).is_some();
         }
-        !hits.is_empty()
+        inspector.rules.scan(head, known);
+        content::marks(head, hits);
+        !known.is_empty()
+            || !hits.is_empty()
             || memchr::memchr(b'%', target).is_some()
             || response
                 && self
@@ -101,18 +103,20 @@ impl<'a> Tap<'a> {
         &mut self,
         exchange: u32,
         status: Option<u16>,
-        at: usize,
+        bytes: &[u8],
         fields: impl FnOnce(&mut dyn FnMut(Field<'_>)),
     ) {
+        let at = offset_in(self.shown, bytes).unwrap_or(0);
         let conversation = &*self.conversation;
-        let scene = scene(conversation, self.key, exchange, status, "", &self.workshop.source);
+        let Workshop { known, inspector, source, .. } = &mut *self.workshop;
+        let scene = scene(conversation, self.key, exchange, status, "", source);
         let marks = &*self.marks;
         let carrier = self.carrier;
         let frames = |range: Range<usize>| {
             marks.carried(at + range.start..at + range.end).unwrap_or(Carried::by(carrier))
         };
-        let inspector = &mut self.workshop.inspector;
-        fields(&mut |field| inspector.field(&field, &scene, &frames));
+        let vessel = Vessel { bytes, known, frames: &frames };
+        fields(&mut |field| inspector.field(&field, &scene, &vessel));
         let mut follow = Vec::new();
         let findings = inspector.findings(&scene, &mut follow);
         self.workshop.explain();
@@ -149,10 +153,12 @@ impl<'a> Tap<'a> {
         }
         let text = content::to_utf8(&body.buffer, &body.media);
         let recoded = text.len() != body.buffer.len() || !std::ptr::eq(text.as_ptr(), body.buffer.as_ptr());
-        let hits = &mut self.workshop.hits;
+        let Workshop { known, hits, inspector, source, .. } = &mut *self.workshop;
+        known.clear();
         hits.clear();
-        self.workshop.inspector.rules.scan(&text, hits);
+        inspector.rules.scan_body(&text, known);
         content::marks(&text, hits);
+        hits.extend(known.iter().map(|found| found.start as usize..found.end as usize));
         if body.surface.is_response() {
             for followed in &self.conversation.followed {
                 let value = followed.value.expose();
@@ -163,29 +169,20 @@ impl<'a> Tap<'a> {
             return;
         }
         merge(hits);
-        let hits = std::mem::take(&mut self.workshop.hits);
         let status = self.conversation.exchange(body.exchange).and_then(|exchange| exchange.status);
         let status = if body.surface.is_response() { status } else { None };
-        let scene = scene(
-            self.conversation,
-            self.key,
-            body.exchange,
-            status,
-            &body.media.essence,
-            &self.workshop.source,
-        );
+        let scene = scene(self.conversation, self.key, body.exchange, status, &body.media.essence, source);
         let whole = body.carried.unwrap_or(Carried::by(self.carrier));
         let frames = |range: Range<usize>| if recoded { whole } else { body.frames(range).unwrap_or(whole) };
         let document =
             Document { bytes: &text, media: &body.media, surface: body.surface, partial: body.partial };
-        let inspector = &mut self.workshop.inspector;
-        content::fields(&document, &Wanted::At(&hits), &mut |field| inspector.field(&field, &scene, &frames));
+        let vessel = Vessel { bytes: &text, known, frames: &frames };
+        content::fields(&document, &Wanted::At(hits), &mut |field| inspector.field(&field, &scene, &vessel));
         let mut follow = Vec::new();
         let findings = inspector.findings(&scene, &mut follow);
         let exchange = body.exchange;
         self.workshop.explain();
         self.follow(follow);
-        self.workshop.hits = hits;
         self.workshop.tell(self.conversation, exchange, findings, self.now);
     }
 
@@ -240,8 +237,7 @@ impl Output for Tap<'_> {
         remembered.version = head.version;
         self.conversation.begin(remembered);
         if self.is_of_interest(head.bytes, head.headers, head.target, false) {
-            let at = offset_in(self.shown, head.bytes).unwrap_or(0);
-            self.head(exchange, None, at, |out| content::head::request(head, out));
+            self.head(exchange, None, head.bytes, |out| content::head::request(head, out));
         }
         let body = Body::new(Surface::RequestBody, exchange, content::media(head.headers));
         self.conversation.half(Direction::ToServer).body = Some(Box::new(body));
@@ -266,8 +262,7 @@ impl Output for Tap<'_> {
             self.workshop.release_exchange(self.conversation.number, exchange, Some(head.status));
         }
         if self.is_of_interest(head.bytes, head.headers, b"", true) {
-            let at = offset_in(self.shown, head.bytes).unwrap_or(0);
-            self.head(exchange, Some(head.status), at, |out| content::head::response(head, out));
+            self.head(exchange, Some(head.status), head.bytes, |out| content::head::response(head, out));
         }
         let body = Body::new(Surface::ResponseBody, exchange, content::media(head.headers));
         self.conversation.half(Direction::ToClient).body = Some(Box::new(body));
@@ -290,7 +285,8 @@ impl Output for Tap<'_> {
             Direction::ToClient => self.conversation.exchange(exchange).and_then(|exchange| exchange.status),
         };
         // Trailer spans count from the first byte shown.
-        self.head(exchange, status, 0, |out| content::head::trailers(direction, trailers, out));
+        self.workshop.known.clear();
+        self.head(exchange, status, b"", |out| content::head::trailers(direction, trailers, out));
     }
 
     fn end(&mut self, direction: Direction, _complete: bool) {
@@ -300,6 +296,9 @@ impl Output for Tap<'_> {
             let exchange = self.conversation.half(Direction::ToClient).exchange;
             let asking = self.conversation.half(Direction::ToServer);
             let until = if asking.body.is_some() { asking.exchange.min(exchange) } else { exchange + 1 };
+            // An interim answer (RFC 9110 section 15.2) leaves its exchange open.
+            let is_open = self.conversation.exchange(exchange).is_some_and(|known| known.status.is_none());
+            let until = if is_open { until.min(exchange) } else { until };
             while self.conversation.exchanges.front().is_some_and(|first| first.number < until) {
                 if let Some(done) = self.conversation.exchanges.pop_front() {
                     self.workshop.release_exchange(self.conversation.number, done.number, done.status);
@@ -311,7 +310,8 @@ impl Output for Tap<'_> {
 
     fn field(&mut self, direction: Direction, field: Field<'_>) {
         let exchange = self.conversation.half(direction).exchange;
-        self.head(exchange, None, 0, |out| out(field));
+        self.workshop.known.clear();
+        self.head(exchange, None, b"", |out| out(field));
     }
 
     fn text(&mut self, direction: Direction, bytes: &[u8]) {
@@ -333,7 +333,7 @@ impl Output for Tap<'_> {
         let exchange = self.conversation.half(direction).exchange;
         let carried = self.carried(0..self.shown.len());
         self.workshop.inspector.signal(rule, surface, evidence, carried);
-        self.head(exchange, None, 0, |_| ());
+        self.head(exchange, None, b"", |_| ());
     }
 }
 

@@ -1,17 +1,18 @@
 //! Which rules a field is worth trying: one automaton over all keywords, and the rules that need none.
 
 use std::collections::HashMap;
-use std::ops::Range;
 
-use aho_corasick::automaton::Automaton;
+use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::dfa::DFA;
 use aho_corasick::{Anchored, MatchKind, StartKind};
 
 use crate::model::Field;
 
-use super::check::Does;
+use super::check::{Does, Mark, Parameter};
 use super::definition::Rule;
+use super::guard::{Guard, Part};
 use super::pattern::Plan;
+use crate::model::Surface;
 
 /// Shortest keyword that is derived from a pattern.
 const SHORTEST_DERIVED: usize = 3;
@@ -22,6 +23,8 @@ pub(super) struct Index {
     automaton: Option<DFA>,
     /// By keyword.
     entries: Vec<Vec<Entry>>,
+    /// By keyword: when the pre-pass counts it in any part of a message, and in a body.
+    guards: Vec<(Guard, Guard)>,
     /// Rules without keywords whose `names` decides.
     named: Vec<u32>,
     /// Rules without keywords that a gate lets in.
@@ -71,6 +74,20 @@ pub(super) enum Way {
     Name,
 }
 
+/// A keyword in bytes of at most 4 GiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Occurrence {
+    /// Where it begins.
+    pub start: u32,
+    /// Where it ends.
+    pub end: u32,
+    /// Which it is.
+    keyword: u32,
+}
+
+/// From this length on four lanes pay.
+const LANES_FROM: usize = 512;
+
 /// How far before a keyword a match may begin where nobody knows better.
 const BEFORE: usize = 256;
 
@@ -83,6 +100,7 @@ impl Index {
         let mut index = Self {
             automaton: None,
             entries: Vec::new(),
+            guards: Vec::new(),
             named: Vec::new(),
             gated: Vec::new(),
             always: Vec::new(),
@@ -105,14 +123,22 @@ impl Index {
                 list.push(number);
                 continue;
             }
+            let in_bodies =
+                rule.surfaces.contains(Surface::RequestBody) || rule.surfaces.contains(Surface::ResponseBody);
             for (keyword, place) in places(rule) {
+                let guard = guard(rule, &keyword);
                 let at = *numbers.entry(keyword.clone()).or_insert_with(|| {
                     keywords.push(keyword);
                     index.entries.push(Vec::new());
+                    index.guards.push((Guard::Never, Guard::Never));
                     keywords.len() - 1
                 });
                 if let Some(entries) = index.entries.get_mut(at) {
                     entries.push(Entry { rule: number, place });
+                }
+                if let Some((any, body)) = index.guards.get_mut(at) {
+                    *any = any.or(guard);
+                    *body = if in_bodies { body.or(guard) } else { *body };
                 }
             }
         }
@@ -134,48 +160,65 @@ impl Index {
     }
 
     /// See [`super::RuleSet::scan`].
-    pub(super) fn scan(&self, bytes: &[u8], hits: &mut Vec<Range<usize>>) {
-        let first = hits.len();
-        self.walk(bytes, |dfa, state, end| {
-            // The first pattern of a state is its longest.
-            let length = dfa.pattern_len(dfa.match_pattern(state, 0));
-            let mut hit = end.saturating_sub(length)..end;
-            while hits.len() > first
-                && let Some(last) = hits.last()
-                && last.start >= hit.start
-            {
-                hits.pop();
-            }
-            if hits.len() > first
-                && let Some(last) = hits.last_mut()
-                && last.end > hit.start
-            {
-                hit.start = last.start;
-                last.end = hit.end;
-                return;
-            }
-            hits.push(hit);
-        });
+    pub(super) fn scan(&self, bytes: &[u8], part: Part, found: &mut Vec<Occurrence>) {
+        let first = found.len();
+        if bytes.len() < LANES_FROM {
+            self.walk(bytes, |dfa, state, end| self.occur(dfa, state, bytes, end, part, found));
+        } else {
+            self.walk_in_lanes(bytes, part, found);
+        }
+        if found.len() > first + 1
+            && let Some(new) = found.get_mut(first..)
+        {
+            new.sort_unstable();
+        }
     }
 
-    /// Rules worth trying on a field, sorted, without repeats. `name` is the one that rules see.
-    pub(super) fn hits(&self, field: &Field<'_>, name: Option<&str>, rules: &[Rule], hits: &mut Vec<Hit>) {
-        self.walk(&field.value, |dfa, state, end| {
-            for entry in self.entries_of(dfa, state) {
-                let (entry, length) = entry;
-                let start = end.saturating_sub(length);
-                let way = match entry.place {
-                    Place::Start(offset) => match start.checked_sub(offset) {
-                        Some(at) => Way::Start(at),
-                        None => continue,
-                    },
-                    Place::Near(before) => Way::Near(start.saturating_sub(before), start),
-                    Place::Value => Way::Value,
-                    Place::NameOnly => continue,
-                };
-                hits.push(Hit { rule: entry.rule, way });
+    /// The keywords that end in this state at this place, and count there.
+    #[cold]
+    fn occur(
+        &self,
+        dfa: &DFA,
+        state: StateID,
+        bytes: &[u8],
+        end: usize,
+        part: Part,
+        found: &mut Vec<Occurrence>,
+    ) {
+        for nth in 0..dfa.match_len(state) {
+            let pattern = dfa.match_pattern(state, nth);
+            let start = end.saturating_sub(dfa.pattern_len(pattern));
+            let Some((any, body)) = self.guards.get(pattern.as_usize()) else { continue };
+            let guard = if part == Part::Body { body } else { any };
+            if guard.lets_pass(bytes, start, end) {
+                found.push(Occurrence { start: start as u32, end: end as u32, keyword: pattern.as_u32() });
             }
-        });
+        }
+    }
+
+    /// Rules worth trying on a field, sorted, without repeats. `name` is the one that rules see. `known` are the
+    /// keywords in the value, where they are known, their places counted from `origin`.
+    pub(super) fn hits(
+        &self,
+        field: &Field<'_>,
+        name: Option<&str>,
+        rules: &[Rule],
+        known: Option<(&[Occurrence], usize)>,
+        hits: &mut Vec<Hit>,
+    ) {
+        match known {
+            Some((known, origin)) => {
+                for found in known {
+                    self.in_value(found.keyword, (found.start as usize).saturating_sub(origin), hits);
+                }
+            }
+            None => self.walk(&field.value, |dfa, state, end| {
+                for nth in 0..dfa.match_len(state) {
+                    let pattern = dfa.match_pattern(state, nth);
+                    self.in_value(pattern.as_u32(), end.saturating_sub(dfa.pattern_len(pattern)), hits);
+                }
+            }),
+        }
         if let Some(name) = name {
             self.walk(name.as_bytes(), |dfa, state, end| {
                 for (entry, length) in self.entries_of(dfa, state) {
@@ -210,11 +253,23 @@ impl Index {
         }
     }
 
-    fn entries_of<'a>(
-        &'a self,
-        dfa: &'a DFA,
-        state: aho_corasick::automaton::StateID,
-    ) -> impl Iterator<Item = (&'a Entry, usize)> {
+    /// A keyword begins at `start` of a value.
+    fn in_value(&self, keyword: u32, start: usize, hits: &mut Vec<Hit>) {
+        for entry in self.entries.get(keyword as usize).into_iter().flatten() {
+            let way = match entry.place {
+                Place::Start(offset) => match start.checked_sub(offset) {
+                    Some(at) => Way::Start(at),
+                    None => continue,
+                },
+                Place::Near(before) => Way::Near(start.saturating_sub(before), start),
+                Place::Value => Way::Value,
+                Place::NameOnly => continue,
+            };
+            hits.push(Hit { rule: entry.rule, way });
+        }
+    }
+
+    fn entries_of<'a>(&'a self, dfa: &'a DFA, state: StateID) -> impl Iterator<Item = (&'a Entry, usize)> {
         (0..dfa.match_len(state)).flat_map(move |nth| {
             let pattern = dfa.match_pattern(state, nth);
             let length = dfa.pattern_len(pattern);
@@ -222,8 +277,53 @@ impl Index {
         })
     }
 
-    /// Every state in which a keyword ends, and the place behind it. The hot loop: one look-up a byte.
-    fn walk(&self, bytes: &[u8], mut hit: impl FnMut(&DFA, aho_corasick::automaton::StateID, usize)) {
+    /// The hot loop: one look-up a byte, each waiting for the one before; four walks at once hide the waiting.
+    fn walk_in_lanes(&self, bytes: &[u8], part: Part, found: &mut Vec<Occurrence>) {
+        let Some(dfa) = &self.automaton else { return };
+        let quarter = bytes.len() / 4;
+        let (first, rest) = bytes.split_at(quarter);
+        let (second, rest) = rest.split_at(quarter);
+        let (third, fourth) = rest.split_at(quarter);
+        let Ok(start) = dfa.start_state(Anchored::No) else { return };
+        // What a lane has to know of the one before it: a keyword may lie across.
+        let lead_in = |lane: usize| {
+            let begin = lane * quarter;
+            let before = bytes
+                .get(begin.saturating_sub(dfa.max_pattern_len().saturating_sub(1))..begin)
+                .unwrap_or_default();
+            before.iter().fold(start, |state, &byte| dfa.next_state(Anchored::No, state, byte))
+        };
+        let mut states = [start, lead_in(1), lead_in(2), lead_in(3)];
+        let lanes = first.iter().zip(second).zip(third).zip(fourth);
+        for (at, (((&a, &b), &c), &d)) in lanes.enumerate() {
+            let [first, second, third, fourth] = &mut states;
+            *first = dfa.next_state(Anchored::No, *first, a);
+            *second = dfa.next_state(Anchored::No, *second, b);
+            *third = dfa.next_state(Anchored::No, *third, c);
+            *fourth = dfa.next_state(Anchored::No, *fourth, d);
+            if dfa.is_special(*first)
+                | dfa.is_special(*second)
+                | dfa.is_special(*third)
+                | dfa.is_special(*fourth)
+            {
+                for (lane, &state) in states.iter().enumerate() {
+                    if dfa.is_match(state) {
+                        self.occur(dfa, state, bytes, lane * quarter + at + 1, part, found);
+                    }
+                }
+            }
+        }
+        let [.., mut state] = states;
+        for (at, &byte) in bytes.iter().enumerate().skip(4 * quarter) {
+            state = dfa.next_state(Anchored::No, state, byte);
+            if dfa.is_match(state) {
+                self.occur(dfa, state, bytes, at + 1, part, found);
+            }
+        }
+    }
+
+    /// Every state in which a keyword ends, and the place behind it.
+    fn walk(&self, bytes: &[u8], mut hit: impl FnMut(&DFA, StateID, usize)) {
         let Some(dfa) = &self.automaton else { return };
         let Ok(mut state) = dfa.start_state(Anchored::No) else { return };
         for (at, &byte) in bytes.iter().enumerate() {
@@ -247,6 +347,19 @@ pub(super) fn is_let_in(rule: &Rule, field: &Field<'_>) -> bool {
         }
     }
     !has_gate
+}
+
+/// When a keyword of a rule counts.
+fn guard(rule: &Rule, keyword: &str) -> Guard {
+    let assigned = rule.checks.iter().find_map(|check| match (check.does, &check.parameter) {
+        (Does::Mark(Mark::Assigned), Parameter::AtLeast(least)) => Some(*least as u8),
+        _ => None,
+    });
+    match assigned {
+        _ if keyword.ends_with("://") || keyword.ends_with(":\\/\\/") => Guard::Userinfo,
+        Some(least) => Guard::Assigned(least),
+        None => Guard::Always,
+    }
 }
 
 /// Keywords of a rule that gives none: those of its structure, of its names, of its regex.

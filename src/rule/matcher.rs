@@ -10,7 +10,7 @@ use crate::model::{Confidence, Field, Surface};
 use super::allow;
 use super::check::{Check, Does, Page, Subject, Verdict};
 use super::definition::Rule;
-use super::index::{self, Hit, Way};
+use super::index::{self, Hit, Occurrence, Way};
 use super::pattern::{Found, Pattern};
 use super::{Context, Match, RuleId, RuleSet, Suppressed};
 
@@ -32,12 +32,13 @@ const LED_BY_NAME: usize = 64 * 1024;
 pub(super) fn field(
     set: &RuleSet,
     field: &Field<'_>,
+    known: Option<(&[Occurrence], usize)>,
     context: &Context<'_>,
     out: &mut Vec<Match>,
     suppressed: Option<&mut Vec<Suppressed>>,
 ) {
     let mut hits = Vec::new();
-    set.index.hits(field, field.rule_name(), &set.rules, &mut hits);
+    set.index.hits(field, field.rule_name(), &set.rules, known, &mut hits);
     if hits.is_empty() {
         return;
     }
@@ -55,7 +56,7 @@ pub(super) fn field(
 /// What one rule finds, whatever others find: for its examples.
 pub(super) fn alone(set: &RuleSet, id: RuleId, field: &Field<'_>, context: &Context<'_>) -> Vec<Match> {
     let mut hits = Vec::new();
-    set.index.hits(field, field.rule_name(), &set.rules, &mut hits);
+    set.index.hits(field, field.rule_name(), &set.rules, None, &mut hits);
     hits.retain(|hit| hit.rule == id.0);
     let mut attempt = Attempt { field, context, found: Vec::new(), suppressed: None };
     if let (Some(rule), false) = (set.rule(id), hits.is_empty()) {

@@ -6,6 +6,7 @@ mod definition;
 mod example;
 mod file;
 mod gitleaks;
+mod guard;
 mod index;
 mod load;
 mod matcher;
@@ -19,7 +20,9 @@ use crate::model::{Confidence, Field, Severity};
 
 pub use definition::{Examples, Kind, Rule, SurfaceSet};
 pub use file::{Fault, RuleError};
+pub use index::Occurrence;
 
+use guard::Part;
 use index::Index;
 
 /// The rules in force. Shared between workers.
@@ -126,10 +129,15 @@ impl RuleSet {
         self.index.is_exhaustive()
     }
 
-    /// The keyword pre-pass: appends the places of keywords, sorted by start, those that overlap by their end as
-    /// one. ASCII case is ignored.
-    pub fn scan(&self, bytes: &[u8], hits: &mut Vec<Range<usize>>) {
-        self.index.scan(bytes, hits);
+    /// The keyword pre-pass: appends every keyword in the bytes (at most 4 GiB of them), sorted by start. ASCII case is
+    /// ignored. Keywords that are names count where a value is assigned to them, `…://` where a password follows.
+    pub fn scan(&self, bytes: &[u8], found: &mut Vec<Occurrence>) {
+        self.index.scan(bytes, Part::Any, found);
+    }
+
+    /// The same of a body: without the keywords of rules that look at no body.
+    pub fn scan_body(&self, bytes: &[u8], found: &mut Vec<Occurrence>) {
+        self.index.scan(bytes, Part::Body, found);
     }
 
     /// What matches in one field, by its place: at most one match for each stretch of the value. The higher
@@ -142,7 +150,20 @@ impl RuleSet {
         out: &mut Vec<Match>,
         suppressed: Option<&mut Vec<Suppressed>>,
     ) {
-        matcher::field(self, field, context, out, suppressed);
+        matcher::field(self, field, None, context, out, suppressed);
+    }
+
+    /// The same for a field whose value stands in bytes that [`RuleSet::scan`] has seen: `known` are the keywords in it,
+    /// their places counted from the byte `origin` bytes before the value's first.
+    pub fn known_field(
+        &self,
+        field: &Field<'_>,
+        known: (&[Occurrence], usize),
+        context: &Context<'_>,
+        out: &mut Vec<Match>,
+        suppressed: Option<&mut Vec<Suppressed>>,
+    ) {
+        matcher::field(self, field, Some(known), context, out, suppressed);
     }
 }
 

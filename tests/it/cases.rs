@@ -11,7 +11,7 @@
 //! drop = [5]               # frames that were never captured, by their number
 //! lost = ["gap"]           # the reasons of the `lost` events; none otherwise
 //! again = 2                # further sightings in all (default: not compared)
-//! order = [2, 1, 3]        # the frames in the order in which they were captured (default: as sent)
+//! order = [2, 1, 3, 3]     # the frames in the order in which they were captured, some twice (default: as sent)
 //! reset = true             # ended by RST instead of FIN
 //! in_order = true          # the leaks are told in the order of the case
 //! [case.not_inspected]     # what the summary says of it (default: not compared)
@@ -42,6 +42,8 @@
 //! value = "sk_live_…"
 //! exposures = ["query-string", "cleartext"]
 //! ```
+//!
+//! `CASE=name cargo test --test it every_case -- --nocapture` prints the events of one case.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -52,12 +54,14 @@ use std::time::Duration;
 
 use leaktap::model::Timestamp;
 use leaktap::model::event::Event;
-use leaktap::source::memory::Kept;
 use leaktap::source::memory::connection::{Connection, datagram};
+use leaktap::source::memory::{Kept, disturb};
 use serde::Deserialize;
 
 use crate::support::{Expected, leaks, options, plain, scan_frames};
 
+/// Cases up to this many bytes are spoiled too.
+const SMALL: usize = 8 << 10;
 /// Time between two frames, as connections in memory have it.
 const FRAME: Duration = Duration::from_micros(100);
 
@@ -219,7 +223,10 @@ impl Case {
         let ends = |ends: &Ends| (ends.client, ends.server);
         let mut ends: Vec<_> = self.connection.iter().map(ends).collect();
         if ends.is_empty() {
-            ends.push((SocketAddr::from(([192, 0, 2, 10], 51_000)), SocketAddr::from(([192, 0, 2, 80], self.port))));
+            ends.push((
+                SocketAddr::from(([192, 0, 2, 10], 51_000)),
+                SocketAddr::from(([192, 0, 2, 80], self.port)),
+            ));
         }
         let begin = |(client, server)| {
             let connection = Connection::new(client, server);
@@ -251,7 +258,8 @@ impl Case {
             if !std::mem::replace(&mut begun[step.connection], true) {
                 next = next.handshake();
             }
-            *connection = if to_server { next.to_server(&step.bytes()) } else { next.to_client(&step.bytes()) };
+            *connection =
+                if to_server { next.to_server(&step.bytes()) } else { next.to_client(&step.bytes()) };
             let now = connection.clone().frames().len();
             clock += FRAME * u32::try_from(now - *count).unwrap();
             *count = now;
@@ -270,13 +278,22 @@ impl Case {
         }
         frames.sort_by_key(|frame| frame.time);
         for (index, frame) in frames.iter().enumerate() {
-            assert!(index == 0 || frames[index - 1].time < frame.time, "{}: two frames at one time", self.name);
+            assert!(
+                index == 0 || frames[index - 1].time < frame.time,
+                "{}: two frames at one time",
+                self.name
+            );
         }
         if !self.order.is_empty() {
-            let mut times: Vec<_> = frames.iter().map(|frame| frame.time).collect();
-            times.reverse();
-            frames = self.order.iter().map(|number| frames[number - 1].clone()).collect();
-            frames.iter_mut().for_each(|frame| frame.time = times.pop().unwrap());
+            // Times stay in order; a frame that is named twice comes twice.
+            let first = frames[0].time;
+            let at = |index: usize| {
+                let late = FRAME * u32::try_from(index).unwrap();
+                frames.get(index).map_or(first.after(late), |frame| frame.time.max(first.after(late)))
+            };
+            let order = self.order.iter().enumerate();
+            frames =
+                order.map(|(index, number)| Kept { time: at(index), ..frames[number - 1].clone() }).collect();
         }
         let frames = frames.into_iter().enumerate();
         frames.filter(|(index, _)| !self.drop.contains(&(index + 1))).map(|(_, frame)| frame).collect()
@@ -300,6 +317,9 @@ pub(crate) fn all() -> Vec<Case> {
 fn faults(case: &Case) -> Option<String> {
     let frames = case.frames();
     let (events, said, _) = scan_frames(&frames, &options(1));
+    if std::env::var("CASE").is_ok_and(|name| name == case.name) {
+        events.iter().for_each(|event| eprintln!("{}", serde_json::to_string(event).unwrap()));
+    }
     let mut missing: Vec<&Expected> = case.leak.iter().collect();
     let mut surplus = Vec::new();
     let mut places = Vec::new();
@@ -364,6 +384,65 @@ fn every_case_tells_its_leaks_and_nothing_else() {
     let cases = all();
     let faults: Vec<String> = cases.iter().filter_map(faults).collect();
     assert!(faults.is_empty(), "{} of {} cases:\n{}", faults.len(), cases.len(), faults.join("\n"));
+}
+
+/// What is found in frames, by what no spoiling may change: the status that the answer gave is part of it.
+fn told(frames: &[Kept]) -> Vec<Expected> {
+    let (events, _, _) = scan_frames(frames, &options(1));
+    let all = leaks(&events).into_iter().map(|leak| Expected {
+        severity: Some(leak.severity.as_str().to_owned()),
+        status: leak.http.as_ref().and_then(|http| http.status),
+        ..plain(leak)
+    });
+    let mut all: Vec<Expected> = all.collect();
+    all.sort();
+    all
+}
+
+/// Spoils every small case that is not spoiled already and compares with what is found in it as it is.
+fn same_when(spoil: impl Fn(&[Kept]) -> Vec<Kept>) {
+    let mut faults = Vec::new();
+    for case in all() {
+        let frames = case.frames();
+        let bytes: usize = frames.iter().map(|frame| frame.bytes.len()).sum();
+        if bytes > SMALL || !case.lost.is_empty() || !case.order.is_empty() {
+            continue;
+        }
+        let (before, behind) = (told(&frames), told(&spoil(&frames)));
+        if before != behind {
+            let only = |these: &[Expected], those: &[Expected]| -> Vec<Expected> {
+                these.iter().filter(|this| !those.contains(this)).cloned().collect()
+            };
+            let (lost, new) = (only(&before, &behind), only(&behind, &before));
+            faults.push(format!("{} ({})\n  lost: {lost:?}\n  new: {new:?}\n", case.name, case.why));
+        }
+    }
+    assert!(faults.is_empty(), "{} cases:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn one_byte_segments_change_no_case() {
+    same_when(|frames| disturb::segmented(frames, 1));
+}
+
+#[test]
+fn doubled_frames_change_no_case() {
+    same_when(disturb::doubled);
+}
+
+#[test]
+fn shuffled_frames_change_no_case() {
+    same_when(|frames| disturb::shuffled(frames, 4, 7));
+}
+
+#[test]
+fn the_end_of_the_sequence_space_changes_no_case() {
+    same_when(disturb::wrapped);
+}
+
+#[test]
+fn a_missing_handshake_changes_no_case() {
+    same_when(disturb::without_handshake);
 }
 
 #[test]

@@ -59,7 +59,7 @@ def flask_debug_pin(room):
             room.leak("werkzeug-debugger", "response.body", None, None, 500, TRACEBACK)
             room.leak("werkzeug-debugger-secret", "response.body", None, secret, 500, TRACEBACK)
             room.leak("werkzeug-debugger-pin", "request.query", "pin", pin, 200)
-            room.leak("werkzeug-debugger-secret", "request.query", "s", secret, 200)
+            room.leak("werkzeug-debugger-secret-in-query", "request.query", "s", secret, 200)
         else:
             requests.get(f"{FLASK}/stock/kettle")
             requests.get(f"{FLASK}/shelves", params={"cmd": "list", "s": "kettle"})

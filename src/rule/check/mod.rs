@@ -63,6 +63,8 @@ pub(super) enum Mark {
     Misconfiguration,
     /// A trace or debug page.
     Traceback,
+    /// Its keywords are names: they count where a value of so many bytes is assigned to them.
+    Assigned,
 }
 
 /// What a check does.
@@ -156,6 +158,7 @@ const CHECKS: &[(&str, Takes, Does)] = &[
     ("pii", Takes::Nothing, Does::Mark(Mark::Pii)),
     ("misconfiguration", Takes::Nothing, Does::Mark(Mark::Misconfiguration)),
     ("traceback", Takes::Nothing, Does::Mark(Mark::Traceback)),
+    ("assigned", Takes::Bound, Does::Mark(Mark::Assigned)),
 ];
 
 impl Check {

@@ -150,6 +150,9 @@ fn fault(value: &[u8]) -> Option<&'static str> {
     if is_template(value) {
         return Some("placeholder: a template");
     }
+    if is_constant(value) {
+        return Some("placeholder: the name of a value");
+    }
     if SAYS_SO.iter().any(|word| memchr::memmem::find(value, word).is_some()) || value.ends_with(b"...") {
         return Some("placeholder: it says so");
     }
@@ -157,6 +160,23 @@ fn fault(value: &[u8]) -> Option<&'static str> {
         return Some("placeholder: repeated characters");
     }
     None
+}
+
+/// `ACCESS_TOKEN`, `my-api-key`: words, the last of which says what belongs there.
+fn is_constant(value: &[u8]) -> bool {
+    let mut words = value.split(|byte| matches!(byte, b'_' | b'-' | b' ')).rev();
+    let last = words.next().unwrap_or_default();
+    let mut others = 0;
+    let plain = words.all(|word| {
+        others += 1;
+        (1..=12).contains(&word.len()) && word.iter().all(u8::is_ascii_lowercase)
+    });
+    plain
+        && (1..=4).contains(&others)
+        && matches!(
+            last,
+            b"token" | b"key" | b"secret" | b"password" | b"apikey" | b"credential" | b"credentials"
+        )
 }
 
 fn is_template(value: &[u8]) -> bool {
@@ -283,6 +303,8 @@ mod tests {
                 "sk_live_1234567890",
                 "abcdefghijklmnop",
                 "password",
+                "ACCESS_TOKEN",
+                "my-api-key",
             ],
         );
     }

@@ -1,0 +1,292 @@
+//! What must stand around a keyword for the pre-pass to count it: a look at a few bytes instead of a parse of the page.
+
+/// Where the pre-pass looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The head of a message, or what is no message: every rule may look there.
+    Any,
+    /// A body.
+    Body,
+}
+
+/// When a keyword counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guard {
+    /// Never: no rule that looks there has it.
+    Never,
+    /// Where a colon and an `@` follow before the authority of the URL ends.
+    Userinfo,
+    /// Where it is part of a name that a value of at least so many bytes is assigned to.
+    Assigned(u8),
+    /// Always.
+    Always,
+}
+
+/// Bytes behind a keyword in which a value has to begin.
+const REACH: usize = 64;
+/// Bytes of a URL's userinfo.
+const USERINFO: usize = 256;
+/// Bytes of the rest of a name, on either side.
+const NAME: usize = 40;
+/// Words between a name and the credential.
+const SCHEMES: [&[u8]; 6] = [b"basic", b"bearer", b"token", b"apikey", b"key", b"digest"];
+/// How quotes are written within other text.
+const QUOTES: [&[u8]; 8] = [b"&quot;", b"&#34;", b"&#39;", b"&#x27;", b"&apos;", b"u0022", b"u0027", b"%22"];
+
+impl Guard {
+    /// The weaker of two: what one of them lets pass.
+    pub(super) fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Never, guard) | (guard, Self::Never) => guard,
+            (Self::Assigned(a), Self::Assigned(b)) => Self::Assigned(a.min(b)),
+            (a, b) if a == b => a,
+            _ => Self::Always,
+        }
+    }
+
+    /// Whether a keyword at `start..end` counts. Looks at a bounded number of bytes around it; where the text ends before
+    /// anything can be said, it counts.
+    pub(super) fn lets_pass(self, bytes: &[u8], start: usize, end: usize) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Always => true,
+            Self::Userinfo => has_userinfo(bytes.get(end..).unwrap_or_default()),
+            Self::Assigned(least) => {
+                is_assigned(bytes.get(start..end).unwrap_or_default(), bytes, end, least)
+                    || is_attribute(bytes.get(..start).unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// What follows `://`: a colon and an `@` before white space, a quote or markup. A slash ends it, unless what stands behind
+/// the colon is no port.
+fn has_userinfo(rest: &[u8]) -> bool {
+    let mut colon = false;
+    let mut digits = true;
+    for (at, &byte) in rest.iter().enumerate() {
+        match byte {
+            b'@' if colon => return true,
+            b':' => colon = true,
+            b'/' | b'?' | b'#' | b'\\' if !colon || digits => return false,
+            b'"' | b'\'' | b'`' | b'<' | b'>' | 0..=b' ' => return false,
+            b'0'..=b'9' => {}
+            _ if colon => digits = false,
+            _ => {}
+        }
+        if at >= USERINFO {
+            return false;
+        }
+    }
+    true
+}
+
+/// `name="` of markup and of multipart bodies, `key="` of settings, in front of the name the keyword is part of.
+fn is_attribute(before: &[u8]) -> bool {
+    let near = before.get(before.len().saturating_sub(NAME)..).unwrap_or_default();
+    let name = near.iter().rev().take_while(|&&byte| is_name(byte) || matches!(byte, b'[' | b']')).count();
+    let near = near.get(..near.len() - name).unwrap_or_default();
+    let quotes = near.iter().rev().take_while(|&&byte| matches!(byte, b'"' | b'\'' | b'\\')).count();
+    let near = near.get(..near.len() - quotes).unwrap_or_default();
+    let Some(near) = near.strip_suffix(b"=") else { return false };
+    let ends = |word: &[u8]| near.len() > word.len() && near.ends_with(word);
+    ends(b"name") || ends(b"key")
+}
+
+fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
+}
+
+fn is_assigned(keyword: &[u8], bytes: &[u8], end: usize, least: u8) -> bool {
+    let rest = bytes.get(end..).unwrap_or_default();
+    let reach = rest.get(..REACH).unwrap_or(rest);
+    let mut text = Text { rest: reach };
+    if !matches!(keyword.last(), Some(b':' | b'=')) {
+        text.skip(NAME, is_name);
+        text.close();
+        if !text.separator() {
+            return text.rest.is_empty() && reach.len() == rest.len();
+        }
+    }
+    let quote = text.open();
+    let value = end + (reach.len() - text.rest.len());
+    let value = bytes.get(value..).unwrap_or_default();
+    if let Some(inner) = value.strip_prefix(b"{") {
+        return holds_value(inner);
+    }
+    has_length(value, quote, usize::from(least))
+}
+
+/// Whether a value of the length begins here, or the text ends within it.
+fn has_length(value: &[u8], quote: Option<u8>, least: usize) -> bool {
+    let mut run = 0;
+    for (at, &byte) in value.iter().enumerate() {
+        let ends = match quote {
+            Some(quote) => byte == quote || byte == b'\n',
+            None => matches!(
+                byte,
+                0..=b' ' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'(' | b')' | b'{' | b'}' | b',' | b';' | b'&'
+            ),
+        };
+        if !ends {
+            run += 1;
+            if run >= least {
+                return true;
+            }
+            continue;
+        }
+        // `Bearer …`: the credential comes behind the scheme.
+        let word = value.get(..at).unwrap_or_default();
+        return byte == b' '
+            && SCHEMES.iter().any(|scheme| scheme.eq_ignore_ascii_case(word))
+            && has_length(value.get(at..).unwrap_or_default().trim_ascii_start(), None, least);
+    }
+    true
+}
+
+/// `{"value": …`: the name goes on.
+fn holds_value(inner: &[u8]) -> bool {
+    let mut text = Text { rest: inner.get(..REACH).unwrap_or(inner) };
+    text.skip(REACH, |byte| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'\\'));
+    text.rest.starts_with(b"value") || text.rest.starts_with(b"text")
+}
+
+/// What is left to read behind a keyword.
+struct Text<'a> {
+    rest: &'a [u8],
+}
+
+impl Text<'_> {
+    fn skip(&mut self, most: usize, is: impl Fn(u8) -> bool) -> usize {
+        let count = self.rest.iter().take(most).take_while(|&&byte| is(byte)).count();
+        self.rest = self.rest.get(count..).unwrap_or_default();
+        count
+    }
+
+    fn strip(&mut self, word: &[u8]) -> bool {
+        match self.rest.get(..word.len()) {
+            Some(start) if start.eq_ignore_ascii_case(word) => {
+                self.rest = self.rest.get(word.len()..).unwrap_or_default();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// What ends a name: quotes, however written, brackets, white space.
+    fn close(&mut self) {
+        for _ in 0..4 {
+            let closed = self.skip(12, |byte| {
+                byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b']')
+            });
+            if !QUOTES.iter().any(|quote| self.strip(quote)) && closed == 0 {
+                return;
+            }
+        }
+    }
+
+    fn separator(&mut self) -> bool {
+        let written = self.skip(3, |byte| matches!(byte, b':' | b'=' | b'>')) > 0;
+        written || [&b"%3d"[..], b"%3a", b"value=", b"content=", b"&gt;"].iter().any(|word| self.strip(word))
+    }
+
+    /// Up to where the value begins; the quote it stands in.
+    fn open(&mut self) -> Option<u8> {
+        self.skip(8, |byte| byte.is_ascii_whitespace());
+        self.skip(8, |byte| byte == b'\\');
+        let quote = self.rest.first().copied().filter(|byte| matches!(byte, b'"' | b'\'' | b'`'));
+        if quote.is_some() {
+            self.skip(1, |_| true);
+        } else {
+            let _ = QUOTES.iter().any(|quote| self.strip(quote));
+        }
+        quote
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passes(guard: Guard, keyword: &str, text: &str) -> bool {
+        let start = text.find(keyword).unwrap();
+        guard.lets_pass(text.as_bytes(), start, start + keyword.len())
+    }
+
+    #[test]
+    fn a_url_counts_with_userinfo() {
+        for (text, counts) in [
+            ("https://mira:Weiher-58@intra.example/list", true),
+            ("redis://:tr0ut@cache:6379/0", true),
+            ("x://a:b/c@host ", true),
+            ("https://user", true),
+            ("https://cdn.example/npm/x@1.2.3/y.js ", false),
+            ("https://intra.example:8443/@mira ", false),
+            ("https://mira@files.example/ ", false),
+            ("https://docs.example/a \"mail@example\"", false),
+            ("<a href=\"http://docs.example\">x:y@z", false),
+        ] {
+            assert_eq!(passes(Guard::Userinfo, "://", text), counts, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_counts_with_a_value() {
+        let value = "q8Zw2nVd4Lk9Xb3T";
+        for form in [
+            "token={}",
+            "token={}&x=1 ",
+            "access_token: {}\n",
+            "{\"tokenValue\": \"{}\"}",
+            "{\\\"token\\\":\\\"{}\\\"}",
+            "token => '{}'",
+            "token := \"{}\"",
+            "<token>{}</token>",
+            "<input name=\"token\" type=\"hidden\" value=\"{}\">",
+            "<meta name='x-token' content='{}'>",
+            "Content-Disposition: form-data; name=\"token\"\r\n\r\n{}\r\n",
+            "<add key=\"app.token\" value=\"{}\"/>",
+            "x%5Btoken%3D{}",
+            "&quot;token&quot;: &quot;{}&quot;",
+            "\\u0022token\\u0022:\\u0022{}\\u0022",
+            "X-Token: Bearer {}\r\n",
+            "params[token]={} ",
+            "{\"token\": {\"value\": \"{}\"}}",
+            "the end: token",
+        ] {
+            let text = form.replace("{}", value);
+            assert!(passes(Guard::Assigned(16), "token", &text), "{text}");
+        }
+        for text in [
+            "the token is read here",
+            "token: this one",
+            "var token = e.token, x",
+            "<span class=\"token punctuation\">(</span>",
+            "if (token == null) ",
+            "tokens, and more",
+            "{\"token\": \"\"}",
+            "{\"token\": {\"type\": \"string\"}}",
+            "<b>token</b> of a session that ends",
+        ] {
+            assert!(!passes(Guard::Assigned(16), "token", text), "{text}");
+        }
+        assert!(passes(Guard::Assigned(3), "pwd=", "pwd=abc;"));
+        assert!(!passes(Guard::Assigned(3), "pwd=", "pwd=a;"));
+    }
+
+    #[test]
+    fn of_two_rules_the_weaker_guard_holds() {
+        use Guard::{Always, Assigned, Never, Userinfo};
+        for (one, other, both) in [
+            (Never, Never, Never),
+            (Never, Userinfo, Userinfo),
+            (Assigned(16), Assigned(3), Assigned(3)),
+            (Assigned(16), Userinfo, Always),
+            (Userinfo, Userinfo, Userinfo),
+            (Always, Never, Always),
+        ] {
+            assert_eq!(one.or(other), both);
+            assert_eq!(other.or(one), both);
+        }
+    }
+}
