@@ -363,7 +363,8 @@ impl Inspector {
     ) -> Option<Finding> {
         let rule = self.rules.rule(seen.rule)?;
         let context = seen.context.as_ref().map(|(whole, _)| whole.expose()).unwrap_or_default();
-        let texts = [seen.name.as_deref(), seen.detail.as_deref()].map(|text| text.unwrap_or_default().as_bytes());
+        let texts =
+            [seen.name.as_deref(), seen.detail.as_deref()].map(|text| text.unwrap_or_default().as_bytes());
         let [name, detail] = texts;
         let known = &*known.within(&[name, detail, context]);
         let name = seen.name.as_deref().map(|name| redact::name(name, known));
@@ -457,13 +458,18 @@ fn relate(sightings: &[Sighting], findings: &mut [Finding]) {
     let ids: Vec<FindingId> = findings.iter().map(|finding| finding.id).collect();
     let of_traceback = |wanted: bool| -> Vec<usize> {
         let places = sightings.iter().enumerate();
-        places.filter(|(_, seen)| (seen.kind == Kind::Traceback) == wanted).map(|(at, _)| at).take(MOST).collect()
+        places
+            .filter(|(_, seen)| (seen.kind == Kind::Traceback) == wanted)
+            .map(|(at, _)| at)
+            .take(MOST)
+            .collect()
     };
     let (tracebacks, others) = (of_traceback(true), of_traceback(false));
     for (index, finding) in findings.iter_mut().enumerate() {
         let Some(seen) = sightings.get(index) else { continue };
         let first = index.saturating_sub(BEFORE);
-        let near = sightings.iter().enumerate().skip(first).take_while(|(_, with)| with.span.start < seen.span.end);
+        let near =
+            sightings.iter().enumerate().skip(first).take_while(|(_, with)| with.span.start < seen.span.end);
         let touching = near.filter(|(other, with)| {
             *other != index && with.kind == seen.kind && touch(&with.span, &seen.span)
         });

@@ -22,9 +22,8 @@ impl<'a> KnownSecrets<'a> {
         all.retain(|known| !known.value.is_empty());
         all.sort_by(|a, b| b.value.len().cmp(&a.value.len()).then(a.value.cmp(b.value)));
         all.dedup_by(|next, last| next.value == last.value);
-        let search = (all.len() > FEW)
-            .then(|| AhoCorasick::new(all.iter().map(|known| known.value)).ok())
-            .flatten();
+        let search =
+            (all.len() > FEW).then(|| AhoCorasick::new(all.iter().map(|known| known.value)).ok()).flatten();
         Self { all, search }
     }
 
@@ -65,7 +64,10 @@ mod tests {
             let within = known.within(&[text.as_bytes()]);
             within.iter().map(|known| String::from_utf8_lossy(known.value).into_owned()).collect()
         };
-        assert_eq!(told("a=made-up-042-and-more&b=made-up-001"), ["made-up-042-and-more", "made-up-001", "made-up-042"]);
+        assert_eq!(
+            told("a=made-up-042-and-more&b=made-up-001"),
+            ["made-up-042-and-more", "made-up-001", "made-up-042"]
+        );
         assert_eq!(told("a=made%2Dup%2D007"), ["made-up-007"]);
         assert_eq!(told("nothing"), Vec::<String>::new());
     }

@@ -133,6 +133,8 @@ pub(crate) struct Workshop {
     frame: u64,
     conversations: u64,
     released: Vec<Released>,
+    /// Bytes that the conversations of each shard hold.
+    held: Vec<usize>,
     buffers: Vec<Vec<u8>>,
     exchanges: Vec<Exchange>,
 }
@@ -164,6 +166,7 @@ impl Engine {
                 frame: 0,
                 conversations: 0,
                 released: Vec::new(),
+                held: vec![0; SHARDS],
                 buffers: Vec::new(),
                 exchanges: Vec::new(),
             },
@@ -247,6 +250,9 @@ impl Workshop {
     fn wait(&mut self, exchange: pending::Exchange, finding: Finding, now: Timestamp) {
         if let Some(pending) = self.pending.get_mut(self.shard) {
             pending.push(exchange, finding, now);
+            for finding in pending.crowded() {
+                self.settle(finding, None);
+            }
         }
     }
 
@@ -282,3 +288,6 @@ impl Workshop {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@ use crate::model::finding::Finding;
 
 /// How long an answer is waited for, by capture time (CONTRACT: events).
 const PATIENCE: Duration = Duration::from_millis(500);
+/// Findings of one shard that may wait: the clock of a capture can stand still.
+const MOST: usize = 4096;
 
 /// An exchange of a conversation of one shard.
 pub(super) type Exchange = (u64, u32);
@@ -17,6 +19,7 @@ pub(super) type Exchange = (u64, u32);
 pub(super) struct Pending {
     waiting: HashMap<Exchange, Vec<Finding>, ahash::RandomState>,
     deadlines: VecDeque<(Timestamp, Exchange)>,
+    count: usize,
 }
 
 impl Pending {
@@ -26,6 +29,21 @@ impl Pending {
             self.deadlines.push_back((now.after(PATIENCE), exchange));
         }
         findings.push(finding);
+        self.count += 1;
+    }
+
+    /// What has to go because too much waits, the longest first.
+    pub(super) fn crowded(&mut self) -> Vec<Finding> {
+        let mut crowded = Vec::new();
+        if self.deadlines.len() > 4 * MOST {
+            self.deadlines.retain(|(_, exchange)| self.waiting.contains_key(exchange));
+        }
+        while self.count > MOST
+            && let Some((_, exchange)) = self.deadlines.pop_front()
+        {
+            crowded.extend(self.take(exchange));
+        }
+        crowded
     }
 
     /// What waited for this exchange.
@@ -33,7 +51,9 @@ impl Pending {
         if self.waiting.is_empty() {
             return Vec::new();
         }
-        self.waiting.remove(&exchange).unwrap_or_default()
+        let taken = self.waiting.remove(&exchange).unwrap_or_default();
+        self.count -= taken.len();
+        taken
     }
 
     /// What has waited long enough at `now`, the longest first.
