@@ -92,7 +92,10 @@ const REPEATED: &[(&str, &str)] = &[
     ("", "\r\n--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nx"),
     ("--b\r\n", "A: b\r\n"),
     ("--b\r\nContent-Disposition: form-data", "; name=\""),
-    ("--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n", "--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"),
+    (
+        "--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n",
+        "--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n",
+    ),
     ("", "data:"),
     ("", "data: x\n"),
     ("", "data: {\n"),

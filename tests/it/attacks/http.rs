@@ -14,7 +14,8 @@ use crate::support::{leaks, options, scan_frames};
 const KEY: &str = "sk_live_8Rt5YwQ2nVx7Kc4Lp1Zd6MbG";
 
 fn request(head: &str, body: &[u8]) -> Vec<u8> {
-    let mut bytes = format!("POST /x HTTP/1.1\r\nHost: h\r\n{head}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
+    let mut bytes =
+        format!("POST /x HTTP/1.1\r\nHost: h\r\n{head}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
     bytes.extend(body);
     bytes
 }
@@ -38,7 +39,8 @@ fn told(frames: &[Kept]) -> (Vec<String>, Vec<String>) {
     let (events, said, _) = scan_frames(frames, &options(1));
     assert!(said.problems.is_empty(), "{:?}", said.problems);
     let leaks = leaks(&events);
-    let leaks = leaks.iter().map(|leak| format!("{} {}", leak.surface.as_str(), leak.name.as_deref().unwrap_or("-")));
+    let leaks =
+        leaks.iter().map(|leak| format!("{} {}", leak.surface.as_str(), leak.name.as_deref().unwrap_or("-")));
     let lost = events.iter().filter_map(|event| match event {
         Event::Lost(lost) => Some(lost.reason.clone()),
         _ => None,
@@ -126,15 +128,25 @@ fn chunked(chunks: &[u8]) -> Vec<u8> {
 #[test]
 fn a_hundred_thousand_chunks_of_one_byte() {
     let body = format!("{}{{\"api_key\":\"{KEY}\"}}", " ".repeat(100_000));
-    let mut chunks: Vec<u8> = body.bytes().flat_map(|byte| [b'1', b'\r', b'\n', byte, b'\r', b'\n']).collect();
+    let mut chunks: Vec<u8> =
+        body.bytes().flat_map(|byte| [b'1', b'\r', b'\n', byte, b'\r', b'\n']).collect();
     chunks.extend(b"0\r\n\r\n");
     let (leaks, lost) = told(&to_server(1448, &[chunked(&chunks), last()].concat()));
-    assert_eq!((leaks, lost), (vec!["request.body api_key".to_owned(), "request.query key".to_owned()], vec![]));
+    assert_eq!(
+        (leaks, lost),
+        (vec!["request.body api_key".to_owned(), "request.query key".to_owned()], vec![])
+    );
 }
 
 #[test]
 fn chunk_sizes_beyond_reason() {
-    for size in ["ffffffffffffffff", "fffffffffffffffff", "8000000000000000", &"f".repeat(10_000), &"0".repeat(10_000)] {
+    for size in [
+        "ffffffffffffffff",
+        "fffffffffffffffff",
+        "8000000000000000",
+        &"f".repeat(10_000),
+        &"0".repeat(10_000),
+    ] {
         let bytes = chunked(format!("{size}\r\n{{\"api_key\":\"{KEY}\"}}\r\n0\r\n\r\n").as_bytes());
         let (leaks, _) = told(&to_server(1448, &bytes));
         assert_eq!(leaks.len(), 1, "{} {size:.20}", size.len());
@@ -169,8 +181,14 @@ fn a_gibibyte_of_zeros() {
 #[test]
 fn json_a_hundred_thousand_deep() {
     let body = format!("{}{{\"api_key\":\"{KEY}\"}}", "[{\"a\":".repeat(100_000));
-    let (leaks, lost) = told(&to_server(1448, &[request("Content-Type: application/json\r\n", body.as_bytes()), last()].concat()));
-    assert_eq!((leaks, lost), (vec!["request.body api_key".to_owned(), "request.query key".to_owned()], vec![]));
+    let (leaks, lost) = told(&to_server(
+        1448,
+        &[request("Content-Type: application/json\r\n", body.as_bytes()), last()].concat(),
+    ));
+    assert_eq!(
+        (leaks, lost),
+        (vec!["request.body api_key".to_owned(), "request.query key".to_owned()], vec![])
+    );
     // The same as a string inside a string.
     let mut inner = format!("{{\"api_key\":\"{KEY}\"}}");
     for _ in 0..12 {
@@ -215,7 +233,8 @@ fn a_hundred_thousand_parts() {
 #[test]
 fn many_leaks_in_one_message() {
     assert_linear("leaks of a form", 250, |count| {
-        let pairs: Vec<String> = keys(count).enumerate().map(|(number, key)| format!("k{number}={key}")).collect();
+        let pairs: Vec<String> =
+            keys(count).enumerate().map(|(number, key)| format!("k{number}={key}")).collect();
         to_server(1448, &request("", pairs.join("&").as_bytes()))
     });
     assert_linear("leaks of a JSON answer", 250, |count| {
@@ -237,11 +256,15 @@ fn many_leaks_in_one_message() {
 #[test]
 fn many_exchanges_without_answers() {
     assert_linear("requests", 500, |count| {
-        let bytes: Vec<u8> = keys(count).flat_map(|key| format!("GET /?k={key} HTTP/1.1\r\nHost: h\r\n\r\n").into_bytes()).collect();
+        let bytes: Vec<u8> = keys(count)
+            .flat_map(|key| format!("GET /?k={key} HTTP/1.1\r\nHost: h\r\n\r\n").into_bytes())
+            .collect();
         to_server(1448, &bytes)
     });
     assert_linear("answers", 1_000, |count| to_client(1448, &b"HTTP/1.1 204 No\r\n\r\n".repeat(count)));
-    assert_linear("informational answers", 1_000, |count| to_client(1448, &b"HTTP/1.1 100 Go\r\n\r\n".repeat(count)));
+    assert_linear("informational answers", 1_000, |count| {
+        to_client(1448, &b"HTTP/1.1 100 Go\r\n\r\n".repeat(count))
+    });
 }
 
 #[test]
@@ -250,13 +273,21 @@ fn tunnels_in_tunnels() {
     for count in [10, 2_700] {
         let ask = b"CONNECT h:443 HTTP/1.1\r\n\r\n".repeat(count);
         let answer = b"HTTP/1.1 200 OK\r\n\r\n".repeat(count);
-        let frames = Connection::example(80).mss(60_000).handshake().to_server(&ask).to_client(&answer).finish().frames();
+        let frames = Connection::example(80)
+            .mss(60_000)
+            .handshake()
+            .to_server(&ask)
+            .to_client(&answer)
+            .finish()
+            .frames();
         let (leaks, _) = told(&frames);
         assert_eq!(leaks, Vec::<String>::new());
     }
     let ask = b"GET / HTTP/1.1\r\nUpgrade: h2c, a\r\nConnection: Upgrade\r\n\r\n".repeat(1000);
     let answer = b"HTTP/1.1 101 S\r\nUpgrade: http\r\nConnection: Upgrade\r\n\r\n".repeat(1000);
-    told(&Connection::example(80).mss(60_000).handshake().to_server(&ask).to_client(&answer).finish().frames());
+    told(
+        &Connection::example(80).mss(60_000).handshake().to_server(&ask).to_client(&answer).finish().frames(),
+    );
 }
 
 #[test]
@@ -281,8 +312,16 @@ fn flows_that_fall_into_one_shard_are_all_looked_at() {
     let client = |port| SocketAddr::from(([192, 0, 2, 10], port));
     let server = SocketAddr::from(([192, 0, 2, 80], 80));
     let shard = |port| {
-        let end = |address: SocketAddr| leaktap::model::Endpoint::v4([192, 0, 2, if address.port() == 80 { 80 } else { 10 }], address.port());
-        leaktap::model::FlowKey::new(end(client(port)), end(server), leaktap::model::Transport::Tcp).0.spread() % 64
+        let end = |address: SocketAddr| {
+            leaktap::model::Endpoint::v4(
+                [192, 0, 2, if address.port() == 80 { 80 } else { 10 }],
+                address.port(),
+            )
+        };
+        leaktap::model::FlowKey::new(end(client(port)), end(server), leaktap::model::Transport::Tcp)
+            .0
+            .spread()
+            % 64
     };
     let ports: Vec<u16> = (1024..=u16::MAX).filter(|&port| shard(port) == 0).take(800).collect();
     assert!(ports.len() >= 800, "{}", ports.len());
