@@ -40,19 +40,20 @@ const ORIGIN: u64 = 1 << 40;
 
 /// What all directions of a table share.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Shared {
+    /// The clock.
+    pub(super) tick: Tick,
+    /// How long a hole is waited for.
+    pub(super) hole: Ticks,
     /// Secret of the index.
     pub(super) seed: RandomState,
     /// Secret of the digests.
     pub(super) secret: Secret,
-    /// Bytes kept early for each direction, at most.
-    pub(super) early_per_direction: usize,
     /// Bytes kept early in all.
     pub(super) held: usize,
-    /// How long a hole is waited for.
-    pub(super) hole: Ticks,
-    /// The clock.
-    pub(super) tick: Tick,
+    /// Bytes kept early for each direction, at most.
+    pub(super) early_per_direction: usize,
 }
 
 /// The key of digests, drawn anew for each table.
