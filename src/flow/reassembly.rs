@@ -11,7 +11,7 @@
 //!
 //! The digest is made for each segment, so it is bounded: of a run of up to 192 bytes it takes every one, of a longer run the length and
 //! twelve samples of 16 bytes, from its first to its last, evenly spread. A conflict that spares all samples is not seen;
-//! in a run of 1448 bytes one of more than 114 bytes in a row always is. (Hashing everything would double the cost of a segment.)
+//! in a run of 1448 bytes one of more than 116 bytes in a row always is. (Hashing everything would double the cost of a segment.)
 
 use std::collections::BTreeMap;
 
@@ -965,5 +965,31 @@ impl Half {
             }
         }
         out.lost(sender, LossReason::ConflictingRetransmission, conflicting as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_tells_runs_apart() {
+        let secret = Secret([3, 5]);
+        for len in (0..=SAMPLE * SAMPLES).chain([200, 1448, 65_535]) {
+            let run: Vec<u8> = (0..len).map(|place| place as u8).collect();
+            let digest = secret.digest(&run);
+            assert_eq!(digest, secret.digest(&run));
+            assert_ne!(digest, Secret([3, 7]).digest(&run), "{len}");
+            // The longest stretch that no sample reaches.
+            let stretch = if len <= SAMPLE * SAMPLES { 1 } else { (len - SAMPLE) / (SAMPLES - 1) - SAMPLE + SAMPLES };
+            for from in (0..(len + 1).saturating_sub(stretch)).step_by(1 + len / 300) {
+                let mut other = run.clone();
+                other[from..from + stretch].iter_mut().for_each(|byte| *byte ^= 0x40);
+                assert_ne!(digest, secret.digest(&other), "{len} {from}");
+            }
+            let mut longer = run.clone();
+            longer.push(0);
+            assert_ne!(digest, secret.digest(&longer), "{len}");
+        }
     }
 }
