@@ -84,13 +84,8 @@ impl Secret {
         };
         let before_last = bytes.len() - SAMPLE;
         let stride = SAMPLE.max(before_last / (SAMPLES - 1));
-        let mut rest = bytes;
-        for _ in 0..before_last.div_ceil(stride).min(SAMPLES - 1) {
-            if let Some(sample) = rest.first_chunk() {
-                add(sample);
-            }
-            rest = rest.get(stride..).unwrap_or_default();
-        }
+        let others = before_last.div_ceil(stride).min(SAMPLES - 1);
+        bytes.chunks(stride).take(others).filter_map(|part| part.first_chunk()).for_each(&mut add);
         add(last);
         (sum ^ sum >> 32) as u32
     }
@@ -163,6 +158,16 @@ impl Span<'_> {
         let known = self.bytes.len().min(other.bytes.len());
         (known, self.bytes.get(..known) == other.bytes.get(..known))
     }
+}
+
+/// What a segment brings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival<'a> {
+    /// Where it begins.
+    pub(super) start: Sequence,
+    pub(super) span: Span<'a>,
+    /// What it acknowledges of the other direction.
+    pub(super) ack: Option<Sequence>,
 }
 
 /// What a direction waits for.
@@ -450,13 +455,12 @@ impl Half {
     pub(super) fn accept<R: Receiver>(
         &mut self,
         sender: Side,
-        start: Sequence,
-        span: Span<'_>,
-        ack: Option<Sequence>,
+        arrival: Arrival<'_>,
         peer: &Self,
         shared: &mut Shared,
         out: &mut Out<'_, R>,
     ) {
+        let Arrival { start, span, ack } = arrival;
         if span.len() > LARGEST_WINDOW as u32 {
             return;
         }
@@ -981,7 +985,8 @@ mod tests {
             assert_eq!(digest, secret.digest(&run));
             assert_ne!(digest, Secret([3, 7]).digest(&run), "{len}");
             // The longest stretch that no sample reaches.
-            let stretch = if len <= SAMPLE * SAMPLES { 1 } else { (len - SAMPLE) / (SAMPLES - 1) - SAMPLE + SAMPLES };
+            let stretch =
+                if len <= SAMPLE * SAMPLES { 1 } else { (len - SAMPLE) / (SAMPLES - 1) - SAMPLE + SAMPLES };
             for from in (0..(len + 1).saturating_sub(stretch)).step_by(1 + len / 300) {
                 let mut other = run.clone();
                 other[from..from + stretch].iter_mut().for_each(|byte| *byte ^= 0x40);

@@ -206,7 +206,8 @@ impl FlowKey {
 impl Hash for FlowKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // Two IPv4 addresses fill one word: all the rest of them is always the same.
-        if (self.low.0 | self.high.0, self.low.1 >> 32, self.high.1 >> 32) == (0, MAPPED >> 32, MAPPED >> 32) {
+        if (self.low.0 | self.high.0, self.low.1 >> 32, self.high.1 >> 32) == (0, MAPPED >> 32, MAPPED >> 32)
+        {
             state.write_u64(self.low.1 << 32 | self.high.1 & u64::from(u32::MAX));
         } else {
             for word in [self.low.0, self.high.0, self.low.1, self.high.1] {
