@@ -29,14 +29,6 @@ pub use media::{is_opaque, media};
 
 use crate::model::Field;
 
-/// The password in base64 of `user:password` (RFC 7617); `None` where it is none.
-#[must_use]
-pub fn basic_password(digits: &[u8]) -> Option<Vec<u8>> {
-    let pair = base64::decode_text(digits)?;
-    let colon = memchr::memchr(b':', &pair)?;
-    pair.get(colon + 1..).filter(|password| !password.is_empty()).map(<[u8]>::to_vec)
-}
-
 /// The decoders in the order they are asked; the last one fits everything.
 pub const DECODERS: &[&dyn Decoder] = &[
     &multipart::Multipart,

@@ -14,7 +14,7 @@ use crate::model::redact::{self, Known};
 use crate::model::secret::FingerprintKey;
 use crate::model::text::percent_decode;
 use crate::model::{Confidence, Exposure, Field, Secret, Severity, Surface};
-use crate::rule::{Context, Encoding, Kind, Match, Occurrence, RuleId, RuleSet};
+use crate::rule::{Context, Kind, Match, Occurrence, RuleId, RuleSet};
 
 use super::exposure::{self, Circumstance};
 use super::known::KnownSecrets;
@@ -37,6 +37,8 @@ pub(super) struct Sighting {
     origin: Origin,
     /// The value; empty for kinds without a secret.
     pub(super) value: Secret,
+    /// The value as it stands there, where it had to be decoded.
+    encoded: Option<Secret>,
     /// All that matched and where the secret lies in it, where it is more than the secret.
     context: Option<(Secret, Range<usize>)>,
     severity: Severity,
@@ -174,12 +176,11 @@ impl Inspector {
             let whole = field.value.get(found.whole.clone()).unwrap_or_default();
             let start = found.secret.start.saturating_sub(found.whole.start);
             let within = start..start + found.secret.len();
-            // What a URL carries is encoded once more.
-            let encoding = self.rules.rule(found.rule).map_or(Encoding::None, |rule| rule.encoding);
-            let value = match encoding {
-                Encoding::None if !evidence::is_userinfo(whole, &within) => Cow::Borrowed(raw),
-                Encoding::None | Encoding::Percent => percent_decode(raw, false),
-                Encoding::Basic => content::basic_password(raw).map_or(Cow::Borrowed(raw), Cow::Owned),
+            let value = match &found.replaced {
+                Some(replaced) => Cow::Borrowed(replaced.as_slice()),
+                // What a URL carries is encoded once more.
+                None if evidence::is_userinfo(whole, &within) => percent_decode(raw, false),
+                None => Cow::Borrowed(raw),
             };
             let value = &*value;
             let context = (found.whole != found.secret).then(|| (Secret::new(whole), within));
@@ -193,6 +194,7 @@ impl Inspector {
                 name: field.name.as_deref().map(str::to_owned),
                 origin: field.origin,
                 value: Secret::new(value),
+                encoded: (value != raw).then(|| Secret::new(raw)),
                 context,
                 severity: found.severity,
                 confidence: found.confidence,
@@ -225,6 +227,7 @@ impl Inspector {
                 name: field.name.as_deref().map(str::to_owned),
                 origin: field.origin,
                 value: followed.value.clone(),
+                encoded: None,
                 context: None,
                 severity: followed.severity,
                 confidence: followed.confidence,
@@ -249,6 +252,7 @@ impl Inspector {
             name,
             origin: Origin::Plain,
             value: Secret::new(b""),
+            encoded: None,
             context: None,
             severity: known.severity,
             confidence: known.confidence,
@@ -279,12 +283,16 @@ impl Inspector {
             .iter()
             .zip(&redacted)
             .map(|(seen, redacted)| Known { value: seen.value.expose(), redacted });
+        let encoded = sightings
+            .iter()
+            .zip(&redacted)
+            .filter_map(|(seen, redacted)| Some(Known { value: seen.encoded.as_ref()?.expose(), redacted }));
         let before = scene
             .followed
             .iter()
             .zip(&followed_redacted)
             .map(|(followed, redacted)| Known { value: followed.value.expose(), redacted });
-        let known = KnownSecrets::new(here.chain(before).collect());
+        let known = KnownSecrets::new(here.chain(encoded).chain(before).collect());
         // What all findings of the message tell of it.
         let http = scene.http.map(|http| {
             let known = known.within(&[http.method, http.host, http.target]);

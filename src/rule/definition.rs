@@ -30,8 +30,6 @@ pub struct Rule {
     pub specificity: i32,
     /// Shown by none of its characters (check `password`).
     pub password: bool,
-    /// How its values are written (checks `percent`, `basic`).
-    pub encoding: Encoding,
     /// Told once for each host and name (check `once-per-host`).
     pub once_per_host: bool,
     /// Rules of which each must be found in the same message too. The caller sees to it.
@@ -96,17 +94,6 @@ impl fmt::Debug for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Rule({} at {}:{})", self.text.id, self.file, self.line)
     }
-}
-
-/// How the values of a rule are written where it finds them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// As they are.
-    None,
-    /// Percent-encoded.
-    Percent,
-    /// Base64 of user and password, of which the password is the secret (RFC 7617).
-    Basic,
 }
 
 /// What a match is.

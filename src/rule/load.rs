@@ -9,7 +9,7 @@ use crate::model::{Confidence, Severity};
 
 use super::allow::Allowlist;
 use super::check::{Check, Does, Mark};
-use super::definition::{Encoding, Kind, Rule, SurfaceSet};
+use super::definition::{Kind, Rule, SurfaceSet};
 use super::file::{self, Draft, Fault, RuleError};
 use super::index::Index;
 use super::{RuleSet, check};
@@ -283,11 +283,6 @@ fn rule(draft: Draft, allowlists: Vec<Arc<Allowlist>>) -> Rule {
         keywords,
         specificity,
         password: marked(Mark::Password),
-        encoding: match (marked(Mark::Percent), marked(Mark::Basic)) {
-            (true, _) => Encoding::Percent,
-            (_, true) => Encoding::Basic,
-            _ => Encoding::None,
-        },
         once_per_host: marked(Mark::OncePerHost),
         kind: Kind::of(&draft.checks, has_value),
         signal,

@@ -113,6 +113,7 @@ impl Attempt<'_, '_> {
             rule: id,
             kind: rule.kind,
             secret: page.range.start..page.range.start,
+            replaced: None,
             whole: page.range,
             severity: rule.severity,
             confidence,
@@ -234,6 +235,17 @@ impl Attempt<'_, '_> {
         let Some(secret) = value.get(found.secret.clone()).filter(|secret| !secret.is_empty()) else {
             return;
         };
+        // What stands encoded is judged decoded.
+        let mut replaced = None;
+        for check in &rule.checks {
+            if let Does::Decode(decode) = check.does {
+                replaced = decode(secret);
+                if replaced.as_ref().is_none_or(Vec::is_empty) {
+                    return self.suppress(id, found.secret, format!("no {}", check.name).into());
+                }
+            }
+        }
+        let secret = replaced.as_deref().unwrap_or(secret);
         let candidate = allow::Candidate { value, whole: &found.whole, secret, path: self.context.path };
         if let Some(reason) = rule.allowlists.iter().find_map(|list| list.allows(&candidate)) {
             return self.suppress(id, found.secret, reason.into());
@@ -276,6 +288,7 @@ impl Attempt<'_, '_> {
             rule: id,
             kind: rule.kind,
             secret,
+            replaced,
             whole: found.whole,
             severity,
             confidence,

@@ -64,10 +64,6 @@ pub(super) enum Mark {
     Misconfiguration,
     /// A trace or debug page.
     Traceback,
-    /// The value is percent-encoded.
-    Percent,
-    /// The value is the base64 of user and password (RFC 7617).
-    Basic,
     /// Its keywords are names: they count where a value of so many bytes is assigned to them.
     Assigned,
 }
@@ -81,6 +77,8 @@ pub(super) enum Does {
     Gate(fn(&Origin, &str) -> bool),
     /// Judges a value.
     Judge(fn(&Subject<'_>, &Parameter) -> Verdict),
+    /// Undoes the encoding that a value stands in, before it is judged.
+    Decode(fn(&[u8]) -> Option<Vec<u8>>),
     /// Finds pages by their structure, where one of the words stands.
     Structure {
         /// Lower case.
@@ -131,6 +129,8 @@ const CHECKS: &[(&str, Takes, Does)] = &[
     ("not-hex-digest", Takes::Nothing, Does::Judge(shape::not_hex_digest)),
     ("not-placeholder", Takes::Nothing, Does::Judge(placeholder::not_placeholder)),
     ("not-word", Takes::Nothing, Does::Judge(word::not_word)),
+    ("basic-credentials", Takes::Nothing, Does::Decode(encoding::basic_password)),
+    ("percent-encoding", Takes::Nothing, Does::Decode(encoding::percent)),
     ("base64", Takes::Nothing, Does::Judge(encoding::base64)),
     ("pem-private-key", Takes::Nothing, Does::Judge(encoding::pem_private_key)),
     ("jwt", Takes::Nothing, Does::Judge(encoding::jwt)),
@@ -191,8 +191,6 @@ const CHECKS: &[(&str, Takes, Does)] = &[
     ("pii", Takes::Nothing, Does::Mark(Mark::Pii)),
     ("misconfiguration", Takes::Nothing, Does::Mark(Mark::Misconfiguration)),
     ("traceback", Takes::Nothing, Does::Mark(Mark::Traceback)),
-    ("percent", Takes::Nothing, Does::Mark(Mark::Percent)),
-    ("basic", Takes::Nothing, Does::Mark(Mark::Basic)),
     ("assigned", Takes::Bound, Does::Mark(Mark::Assigned)),
 ];
 
@@ -321,6 +319,9 @@ mod tests {
                     }
                     Does::Structure { find, .. } => find(value, &mut Vec::new()),
                     Does::Gate(gate) => assert!(!gate(&Origin::Plain, name)),
+                    Does::Decode(decode) => {
+                        decode(value);
+                    }
                     Does::Mark(_) => {}
                 }
             }

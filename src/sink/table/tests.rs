@@ -1,4 +1,4 @@
-//! The table as people see it.
+//! The table as it looks: snapshots at several widths, and what must not break it.
 
 use super::super::example::{self, Buffer};
 use super::*;
