@@ -14,12 +14,14 @@ const NEAR: usize = 800;
 /// Bytes a frame takes on either side of its mark.
 const WIDE: usize = 300;
 
+/// What stands before a mark and behind it, to the bytes of a frame on either side; `None` where it is none.
+type Frame = fn(&[u8], &[u8]) -> Option<(usize, usize)>;
+
 /// How a language writes frames.
 struct Language {
     /// What each frame holds, and what decides.
     mark: &'static [u8],
-    /// Begins and ends a frame, seen from the mark; `None` where it is none.
-    frame: fn(&[u8], &[u8]) -> Option<(usize, usize)>,
+    frame: Frame,
     /// Frames that make a trace.
     least: usize,
     name: &'static str,
