@@ -3,5 +3,6 @@
 mod attacks;
 mod captures;
 mod cases;
+mod evasion;
 mod house;
 mod support;
