@@ -241,7 +241,8 @@ fn count_keywords(rules: &RuleSet, files: &[Served]) {
         rules.scan_body(&body, &mut hits);
         with += usize::from(!hits.is_empty());
         for hit in &hits {
-            let word = body.get(hit.clone()).unwrap_or_default().to_ascii_lowercase();
+            let word =
+                body.get(hit.start as usize..hit.end as usize).unwrap_or_default().to_ascii_lowercase();
             *counts.entry(word).or_default() += 1;
         }
     }

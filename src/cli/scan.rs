@@ -56,10 +56,8 @@ pub(super) fn run(arguments: &[PathBuf], world: &World<'_>) -> anyhow::Result<Ex
     }
     match outcome.skipped {
         0 => {}
-        1 => tracing::warn!("1 file of the folders is no capture and was skipped (-v names it)"),
-        many => {
-            tracing::warn!("{many} files of the folders are no captures and were skipped (-v names them)")
-        }
+        1 => tracing::warn!("skipped 1 file that is no capture (-v names it)"),
+        many => tracing::warn!("skipped {many} files that are no captures (-v names them)"),
     }
     let problems = outcome.problems + unreachable.len() as u64;
     Ok(exit(Outcome { problems, ..outcome }, config.fail_on, telling.failed))
@@ -116,6 +114,8 @@ fn expand(arguments: &[PathBuf]) -> (Vec<Input>, Vec<String>) {
 struct Telling {
     fan: Fan,
     failed: bool,
+    /// Whether each event is shown at once: a pipe may give the next one much later.
+    live: bool,
     /// Steps aside while a line is written to the same terminal.
     bar: Option<ProgressBar>,
 }
@@ -137,12 +137,18 @@ impl Telling {
                 .with_context(|| format!("cannot open the sink {spec}"))?;
             fan.add(spec.to_string(), sink);
         }
-        Ok(Self { fan, failed: false, bar: on_terminal().then(|| world.bar.clone()) })
+        let live = inputs.iter().any(|input| pipeline::is_stream(&input.path));
+        Ok(Self { fan, failed: false, live, bar: on_terminal().then(|| world.bar.clone()) })
     }
 
     fn event(&mut self, event: &Event) -> Flow {
-        let Self { fan, failed, bar } = self;
-        let mut tell = || fan.event(event, &mut |failure| fail(failed, &failure));
+        let Self { fan, failed, live, bar } = self;
+        let mut tell = || {
+            fan.event(event, &mut |failure| fail(failed, &failure));
+            if *live {
+                fan.flush(&mut |failure| fail(failed, &failure));
+            }
+        };
         match bar {
             Some(bar) => bar.suspend(tell),
             None => tell(),
@@ -229,13 +235,13 @@ mod tests {
     fn without_a_reader_the_run_stops_and_that_is_no_fault() {
         let event = &example::events()[0];
         for (kind, failed) in [(io::ErrorKind::BrokenPipe, false), (io::ErrorKind::StorageFull, true)] {
-            let mut telling = Telling { fan: Fan::default(), failed: false, bar: None };
+            let mut telling = Telling { fan: Fan::default(), failed: false, live: false, bar: None };
             telling.fan.add("ndjson:-".into(), Box::new(Broken(kind)));
             assert_eq!(telling.event(event), Flow::Stop);
             telling.finish();
             assert_eq!(telling.failed, failed);
             // At the end it is the same.
-            let mut telling = Telling { fan: Fan::default(), failed: false, bar: None };
+            let mut telling = Telling { fan: Fan::default(), failed: false, live: false, bar: None };
             telling.fan.add("table:-".into(), Box::new(Broken(kind)));
             telling.finish();
             assert_eq!(telling.failed, failed);

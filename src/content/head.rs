@@ -22,8 +22,12 @@ pub fn request(head: &RequestHead<'_>, out: &mut dyn FnMut(Field<'_>)) {
     }
 }
 
-/// The fields of a response: its headers in their order. Spans as in [`request`].
+/// The fields of a response: the reason phrase, then headers in their order. Spans as in [`request`].
 pub fn response(head: &ResponseHead<'_>, out: &mut dyn FnMut(Field<'_>)) {
+    if !head.reason.is_empty() {
+        let place = span(head.bytes, head.reason, &(0..0));
+        out(Field::new(Surface::ResponseStatus, None, Cow::Borrowed(head.reason), place).from(Origin::Text));
+    }
     for header in head.headers {
         response_header(*header, head.bytes, out);
     }
@@ -67,6 +71,7 @@ fn request_header(header: Header<'_>, bytes: &[u8], out: &mut dyn FnMut(Field<'_
     let carrier = Carrier::new(Surface::RequestHeader, header, bytes);
     let value = unfolded(header.value);
     match header.name.len() {
+        0 => carrier.nameless(out),
         6 if header.name.eq_ignore_ascii_case(b"cookie") => {
             cookies(&value, &mut |name, raw| carrier.cookie(Surface::RequestCookie, name, raw, out));
         }
@@ -94,6 +99,7 @@ fn response_header(header: Header<'_>, bytes: &[u8], out: &mut dyn FnMut(Field<'
     let value = unfolded(header.value);
     let is = |name: &[u8]| header.name.eq_ignore_ascii_case(name);
     match header.name.len() {
+        0 => carrier.nameless(out),
         10 if is(b"set-cookie") => {
             set_cookie(&value, &mut |name, raw| carrier.cookie(Surface::ResponseCookie, name, raw, out));
         }
@@ -156,6 +162,12 @@ impl<'a> Carrier<'a> {
         };
         let span = self.span(&value);
         out(Field::new(self.surface, Some(self.name()), value, span));
+    }
+
+    /// Lines that are no field, or one of too many: running text.
+    fn nameless(&self, out: &mut dyn FnMut(Field<'_>)) {
+        let value = Cow::Borrowed(self.header.value);
+        out(Field::new(self.surface, None, value, self.whole.clone()).from(Origin::Text));
     }
 
     fn cookie(&self, surface: Surface, name: Option<&[u8]>, raw: &[u8], out: &mut dyn FnMut(Field<'_>)) {
@@ -339,13 +351,19 @@ mod tests {
             Link: </p?page=2>; rel=next, </q?page=3>; rel=last\r\n\
             WWW-Authenticate: Basic realm=x";
         let headers = lines(bytes.split_once("\r\n").unwrap().1);
-        let head =
-            ResponseHead { bytes: bytes.as_bytes(), status: 302, version: "http/1.1", headers: &headers };
+        let head = ResponseHead {
+            bytes: bytes.as_bytes(),
+            status: 302,
+            reason: &bytes.as_bytes()[13..18],
+            version: "http/1.1",
+            headers: &headers,
+        };
         let mut told = Vec::new();
         response(&head, &mut |field| told.push(tell(&field, bytes.as_bytes())));
         assert_eq!(
             told,
             [
+                "response.status - <text> Found @Found",
                 "response.cookie sid made up @made%20up",
                 "response.header Location <url> next @next",
                 "response.header Location|token <url> abc @abc",
@@ -380,6 +398,18 @@ mod tests {
                 (b"2".to_vec(), 41..bytes.len()),
             ]
         );
+    }
+
+    #[test]
+    fn lines_without_a_name_are_text() {
+        let bytes = b"GET / HTTP/1.1\r\nX-Key: made-up\r\nno field";
+        let headers = [Header { name: b"", value: &bytes[16..] }];
+        let head =
+            RequestHead { bytes, method: b"GET", target: b"/", version: "http/1.1", headers: &headers };
+        let mut told = Vec::new();
+        request(&head, &mut |field| told.push(tell(&field, bytes)));
+        let text = "X-Key: made-up\r\nno field";
+        assert_eq!(told, [format!("request.header - <text> {text} @{text}")]);
     }
 
     #[test]

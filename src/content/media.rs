@@ -67,7 +67,8 @@ fn codings(value: &[u8], into: &mut Vec<String>) {
 }
 
 /// Whether a body is of no interest: images, sound, video, fonts, archives, programs, anything that is not text. Looks
-/// at the first bytes of the decoded body (up to 512); where they are text, the declared type does not matter.
+/// at the first bytes of the decoded body (up to 512); where they are text, the declared type does not matter. A
+/// multipart body is never of no interest: a field may stand beside an image.
 #[must_use]
 pub fn is_opaque(media: &Media, first_bytes: &[u8]) -> bool {
     let first = first_bytes.get(..512).unwrap_or(first_bytes);
@@ -76,6 +77,10 @@ pub fn is_opaque(media: &Media, first_bytes: &[u8]) -> bool {
     }
     if has_magic(first) {
         return true;
+    }
+    // Text beside pictures: its parts are judged one by one.
+    if media.essence.starts_with("multipart/") && first.starts_with(b"--") {
+        return false;
     }
     !looks_like_text(first)
 }
@@ -238,6 +243,8 @@ mod tests {
             ("text/plain", b"p\0a\0s\0s\0w\0o\0r\0d\0", false),
             ("text/plain", b"gr\xfc\xdfe aus K\xf6ln, Passwort: geheim", false),
             ("", "schl\u{fc}ssel".as_bytes(), false),
+            ("multipart/form-data", b"--b\r\n\r\n\x89PNG\0\0\0\0\0\x01\x02\x03\r\n--b", false),
+            ("multipart/form-data", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", true),
         ];
         for (essence, first, opaque) in cases {
             let media = Media { essence: (*essence).to_string(), ..Media::default() };

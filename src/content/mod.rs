@@ -46,7 +46,12 @@ pub fn decoder(document: &Document<'_>) -> &'static dyn Decoder {
     DECODERS.iter().copied().find(|decoder| decoder.fits(document)).unwrap_or(&text::Text)
 }
 
-/// Tells the wanted fields of a body by the first decoder that fits.
+/// Tells the wanted stretches of bytes that are of no message, as running text.
+pub fn text(document: &Document<'_>, wanted: &Wanted<'_>, out: &mut dyn FnMut(Field<'_>)) {
+    text::Text.decode(document, wanted, out);
+}
+
+/// Tells the wanted fields of a body, by the first decoder that fits.
 pub fn fields(document: &Document<'_>, wanted: &Wanted<'_>, out: &mut dyn FnMut(Field<'_>)) {
     decoder(document).decode(document, wanted, out);
 }

@@ -26,6 +26,7 @@ pub(super) struct Body {
     pub(super) carried: Option<Carried>,
     marks: Marks,
     coding: Coding,
+    judged: bool,
     window: usize,
 }
 
@@ -62,6 +63,12 @@ impl From<Stop> for Skip {
     }
 }
 
+/// Whether a body begins like text, whatever its head says of its coding.
+fn is_text(bytes: &[u8]) -> bool {
+    let start = bytes.get(..SNIFF).unwrap_or(bytes);
+    start.iter().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7e))
+}
+
 impl Body {
     pub(super) fn new(surface: Surface, exchange: u32, media: Media) -> Self {
         Self {
@@ -73,13 +80,19 @@ impl Body {
             carried: None,
             marks: Marks::default(),
             coding: Coding::Unknown,
+            judged: false,
             window: WINDOW,
         }
     }
 
     /// Bytes of no message: looked at in small windows.
     pub(super) fn text(surface: Surface) -> Self {
-        Self { window: 64 << 10, coding: Coding::Plain, ..Self::new(surface, 0, Media::default()) }
+        Self {
+            window: 64 << 10,
+            coding: Coding::Plain,
+            judged: true,
+            ..Self::new(surface, 0, Media::default())
+        }
     }
 
     /// Takes the next bytes as sent.
@@ -90,6 +103,7 @@ impl Body {
             self.coding = match Inflater::new(&self.media.encodings) {
                 _ if self.media.encodings.is_empty() => Coding::Plain,
                 Some(inflater) => Coding::Encoded(inflater),
+                None if is_text(bytes) => Coding::Plain,
                 None => return self.skip(Skip::UnknownCoding),
             };
         }
@@ -106,8 +120,14 @@ impl Body {
                 }
             }
         }
-        let is_begin = !self.partial && before < SNIFF && self.exchange != 0;
-        if is_begin && content::is_opaque(&self.media, self.buffer.get(..SNIFF).unwrap_or(&self.buffer)) {
+        if !self.judged && self.buffer.len() >= SNIFF { self.judge() } else { Ok(()) }
+    }
+
+    /// Whether a body is to be looked into is judged once, by its first bytes.
+    fn judge(&mut self) -> Result<(), Skip> {
+        self.judged = true;
+        let first = self.buffer.get(..SNIFF).unwrap_or(&self.buffer);
+        if !first.is_empty() && content::is_opaque(&self.media, first) {
             self.buffer = Vec::new();
             return self.skip(Skip::Opaque);
         }
@@ -116,9 +136,11 @@ impl Body {
 
     /// Nothing more comes: what the decoder still holds is decoded.
     pub(super) fn finish(&mut self) -> Result<(), Skip> {
-        let Coding::Encoded(inflater) = &mut self.coding else { return Ok(()) };
-        let finished = inflater.finish(&mut self.buffer);
-        finished.or_else(|stop| self.skip(Skip::from(stop)))
+        if let Coding::Encoded(inflater) = &mut self.coding {
+            let finished = inflater.finish(&mut self.buffer);
+            finished.or_else(|stop| self.skip(Skip::from(stop)))?;
+        }
+        if self.judged { Ok(()) } else { self.judge() }
     }
 
     /// What is decoded so far stays to be looked at; nothing is added any more.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::flow::{Close, Interest, Loss, LossReason, Now, Piece, Receiver};
 use crate::model::finding::FlowText;
 use crate::model::{Direction, FlowKey, Side, Transport};
-use crate::protocol::{self, Parser, Progress, Protocol, Recognised};
+use crate::protocol::{self, Output, Parser, Progress, Protocol, Recognised};
 
 use super::body::Body;
 use super::inspect::Followed;
@@ -61,6 +61,8 @@ enum Known {
     Parsed,
     /// Nobody knows it; so many segments were probed.
     Unknown(u32),
+    /// Nobody knows it, and nothing else can come of it: searched as text.
+    Opaque,
 }
 
 /// One direction of a conversation.
@@ -68,6 +70,8 @@ enum Known {
 pub(super) struct Half {
     /// What the parser did not consume.
     kept: Vec<u8>,
+    /// From where on `kept`, lent out while it is shown, is still needed.
+    lent: Option<usize>,
     marks: Marks,
     /// The body at hand.
     pub(super) body: Option<Box<Body>>,
@@ -107,6 +111,21 @@ struct Tally {
     count: u64,
     bytes: u64,
     frames: [u64; 2],
+}
+
+impl Half {
+    /// Keeps what was not consumed, to be shown again.
+    fn keep(&mut self, rest: Shown<'_>) {
+        if rest.bytes.is_empty() {
+            return;
+        }
+        self.marks = rest.marks;
+        match rest.lent {
+            // The bytes need not move: whoever lent them puts them back.
+            Some(from) => self.lent = Some(from),
+            None => self.kept = rest.bytes.to_vec(),
+        }
+    }
 }
 
 impl Conversation {
@@ -233,11 +252,11 @@ impl Receiver for Workshop {
                 self.data(key, conversation, sender, bytes, Carrier { frame, time }, now)
             }
             Piece::Gap(missing) => {
-                self.gap(key, conversation, sender, missing, now);
+                self.interrupt(key, conversation, sender, Some(missing), now);
                 Verdict::Go
             }
             Piece::End => {
-                self.end(key, conversation, sender, now);
+                self.interrupt(key, conversation, sender, None, now);
                 Verdict::Go
             }
         };
@@ -276,6 +295,7 @@ impl Receiver for Workshop {
             LossReason::Truncated => "truncated",
             LossReason::ConflictingRetransmission => "conflicting-retransmission",
             LossReason::BufferLimit => "buffer-limit",
+            LossReason::OutOfWindow => "out-of-window",
         };
         if matches!(loss.reason, LossReason::Gap | LossReason::Truncated | LossReason::BufferLimit) {
             self.stats.gaps += 1;
@@ -309,6 +329,32 @@ enum Verdict {
     Go,
     /// It is of a protocol that is not looked into.
     Leave(&'static Protocol),
+}
+
+/// Bytes at hand, and who carried which of them.
+struct Shown<'a> {
+    bytes: &'a [u8],
+    marks: Marks,
+    carrier: Carrier,
+    now: Now,
+    /// Of bytes that lie in what the half keeps: where in it they begin.
+    lent: Option<usize>,
+}
+
+impl<'a> Shown<'a> {
+    /// Bytes of one frame, where they lie.
+    fn of_one(bytes: &'a [u8], carrier: Carrier, now: Now) -> Self {
+        let mut marks = Marks::default();
+        marks.push(0, carrier);
+        Self { bytes, marks, carrier, now, lent: None }
+    }
+
+    /// What is left behind the first `count` bytes.
+    fn behind(mut self, count: usize) -> Self {
+        self.marks.discard(count);
+        self.lent = self.lent.map(|from| from + count);
+        Self { bytes: self.bytes.get(count..).unwrap_or_default(), ..self }
+    }
 }
 
 impl Workshop {
@@ -361,27 +407,55 @@ impl Workshop {
         conversation: &mut Conversation,
         sender: Side,
         bytes: &[u8],
-        carrier: Carrier,
+        by: Carrier,
         now: Now,
     ) -> Verdict {
-        if conversation.parser.is_none() {
-            if let Known::Unknown(probed) = conversation.known {
-                return self.unknown(key, conversation, sender, bytes, carrier, now, probed);
-            }
-            let direction = conversation.direction(sender);
-            let half = conversation.half(direction);
-            let first: &[u8] = if half.kept.is_empty() {
-                bytes
-            } else {
-                half.marks.push(half.kept.len(), carrier);
-                half.kept.extend_from_slice(bytes);
-                &half.kept
-            };
-            match protocol::recognise(first) {
+        if let Known::Unknown(probed) = conversation.known
+            && let Some(protocol) = self.look_again(key, conversation, sender, bytes, probed, now)
+        {
+            return Verdict::Leave(protocol);
+        }
+        let direction = conversation.direction(sender);
+        let half = conversation.half(direction);
+        if half.kept.is_empty() {
+            return self.show(key, conversation, sender, Shown::of_one(bytes, by, now));
+        }
+        let mut kept = std::mem::take(&mut half.kept);
+        let mut marks = std::mem::take(&mut half.marks);
+        marks.push(kept.len(), by);
+        kept.extend_from_slice(bytes);
+        let verdict = self.show(
+            key,
+            conversation,
+            sender,
+            Shown { bytes: &kept, marks, carrier: by, now, lent: Some(0) },
+        );
+        let direction = conversation.direction(sender);
+        let half = conversation.half(direction);
+        if let Some(from) = half.lent.take() {
+            kept.drain(..from);
+            half.kept = kept;
+        }
+        verdict
+    }
+
+    /// Shows bytes to whom they are meant for: the protocol is recognised first, where that is not done yet.
+    fn show(
+        &mut self,
+        key: &FlowKey,
+        conversation: &mut Conversation,
+        sender: Side,
+        mut shown: Shown<'_>,
+    ) -> Verdict {
+        if matches!(conversation.known, Known::NotYet) {
+            match protocol::recognise(shown.bytes) {
                 Recognised::Known(protocol, from) => {
                     if let Some(from) = from {
-                        let client = if from == Direction::ToServer { sender } else { sender.other() };
-                        conversation.orient(client);
+                        conversation.orient(if from == Direction::ToServer {
+                            sender
+                        } else {
+                            sender.other()
+                        });
                     }
                     let Some(make) = protocol.parser else { return Verdict::Leave(protocol) };
                     conversation.parser = Some(make());
@@ -389,126 +463,106 @@ impl Workshop {
                     conversation.protocol = protocol.name;
                 }
                 Recognised::More => {
-                    if half.kept.is_empty() {
-                        half.marks.push(0, carrier);
-                        half.kept.extend_from_slice(bytes);
-                    }
+                    let direction = conversation.direction(sender);
+                    conversation.half(direction).keep(shown);
                     return Verdict::Go;
                 }
                 Recognised::Unknown => {
+                    // Its parser finds the next head of a flow picked up in mid-stream, and passes the rest on as text.
+                    conversation.parser =
+                        protocol::PROTOCOLS.iter().find_map(|protocol| protocol.parser).map(|make| make());
                     conversation.known = Known::Unknown(0);
-                    let kept = std::mem::take(&mut conversation.half(direction).kept);
-                    let bytes = if kept.is_empty() { bytes } else { &kept };
-                    return self.unknown(key, conversation, sender, bytes, carrier, now, 0);
+                    self.turn_round(key, conversation, sender, shown.bytes, shown.now);
                 }
-            }
-            let direction = conversation.direction(sender);
-            let half = conversation.half(direction);
-            if !half.kept.is_empty() {
-                // What was kept to recognise it holds these bytes already.
-                let kept = std::mem::take(&mut half.kept);
-                let mut marks = std::mem::take(&mut half.marks);
-                return self.feed(key, conversation, direction, &kept, &mut marks, carrier, now);
             }
         }
         let direction = conversation.direction(sender);
-        let half = conversation.half(direction);
-        let mut marks = std::mem::take(&mut half.marks);
-        if half.kept.is_empty() {
-            marks.clear();
-            marks.push(0, carrier);
-            return self.feed(key, conversation, direction, bytes, &mut marks, carrier, now);
-        }
-        let mut kept = std::mem::take(&mut half.kept);
-        marks.push(kept.len(), carrier);
-        kept.extend_from_slice(bytes);
-        self.feed(key, conversation, direction, &kept, &mut marks, carrier, now)
-    }
-
-    /// Shows `bytes` to the parser and keeps what it does not consume.
-    #[expect(clippy::too_many_arguments, reason = "the piece at hand, where it lies and who carried it")]
-    fn feed(
-        &mut self,
-        key: &FlowKey,
-        conversation: &mut Conversation,
-        direction: Direction,
-        bytes: &[u8],
-        marks: &mut Marks,
-        carrier: Carrier,
-        now: Now,
-    ) -> Verdict {
-        let Some(mut parser) = conversation.parser.take() else { return Verdict::Go };
-        let mut tap = Tap::new(self, conversation, key, now, bytes, marks, carrier);
-        let progress = parser.data(direction, bytes, &mut tap);
-        match progress {
+        let Some(mut parser) = conversation.parser.take() else {
+            Tap::new(self, conversation, key, shown.now, shown.bytes, &mut shown.marks, shown.carrier)
+                .text(direction, shown.bytes);
+            return Verdict::Go;
+        };
+        let mut tap =
+            Tap::new(self, conversation, key, shown.now, shown.bytes, &mut shown.marks, shown.carrier);
+        match parser.data(direction, shown.bytes, &mut tap) {
             Progress::Consumed(consumed) => {
                 conversation.parser = Some(parser);
-                self.keep(
-                    key,
-                    conversation,
-                    direction,
-                    bytes.get(consumed..).unwrap_or_default(),
-                    consumed,
-                    marks,
-                    carrier,
-                    now,
-                );
+                let (rest, now) = (shown.bytes.len().saturating_sub(consumed), shown.now);
+                let mut left = shown.behind(consumed);
+                if rest > KEPT {
+                    left.lent = None;
+                }
+                conversation.half(direction).keep(left);
+                if rest > KEPT {
+                    conversation.lose(direction, "kept-limit", rest as u64, now.frame);
+                    self.interrupt(key, conversation, sender, Some(0), now);
+                }
                 Verdict::Go
             }
             Progress::Switch { consumed, to } => {
-                self.switch(key, conversation, direction, bytes, consumed, marks, carrier, now, to)
+                self.switch(key, conversation, sender, shown.behind(consumed), to)
             }
             Progress::Stop => {
                 // What follows is searched as text.
-                conversation.known = Known::Unknown(PROBES);
+                conversation.known = Known::Opaque;
                 Verdict::Go
             }
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the piece at hand, where it lies and who carried it")]
-    fn keep(
+    /// A stream that was not recognised: encryption shows in later segments too, and a head tells who asks.
+    fn look_again(
         &mut self,
         key: &FlowKey,
         conversation: &mut Conversation,
-        direction: Direction,
-        rest: &[u8],
-        consumed: usize,
-        marks: &mut Marks,
-        carrier: Carrier,
+        sender: Side,
+        bytes: &[u8],
+        probed: u32,
+        now: Now,
+    ) -> Option<&'static Protocol> {
+        if probed < PROBES {
+            conversation.known = Known::Unknown(probed + 1);
+            if let Recognised::Known(protocol, _) = protocol::recognise(bytes)
+                && protocol.parser.is_none()
+            {
+                return Some(protocol);
+            }
+        }
+        self.turn_round(key, conversation, sender, bytes, now);
+        None
+    }
+
+    /// The first head in a stream that was not recognised tells who asks; what either side sent until then is text.
+    fn turn_round(
+        &mut self,
+        key: &FlowKey,
+        conversation: &mut Conversation,
+        sender: Side,
+        bytes: &[u8],
         now: Now,
     ) {
-        if rest.is_empty() {
+        let head = protocol::find_http_head(bytes).and_then(|at| bytes.get(at..));
+        let Some(Recognised::Known(_, Some(from))) = head.map(protocol::recognise) else { return };
+        conversation.known = Known::Parsed;
+        let client = if from == Direction::ToServer { sender } else { sender.other() };
+        if client == conversation.client {
             return;
         }
-        if rest.len() > KEPT {
-            conversation.lose(direction, "head-limit", rest.len() as u64, now.frame);
-            marks.discard(consumed);
-            if let Some(mut parser) = conversation.parser.take() {
-                let mut tap = Tap::new(self, conversation, key, now, rest, marks, carrier);
-                parser.gap(direction, rest, 0, &mut tap);
-                conversation.parser = Some(parser);
-            }
-            return;
+        for side in [sender, sender.other()] {
+            self.interrupt(key, conversation, side, Some(0), now);
         }
-        marks.discard(consumed);
-        let half = conversation.half(direction);
-        half.kept = rest.to_vec();
-        half.marks = std::mem::take(marks);
+        conversation.parser =
+            protocol::PROTOCOLS.iter().find_map(|protocol| protocol.parser).map(|make| make());
+        conversation.orient(client);
     }
 
     /// Another conversation goes on in this flow (RFC 9110 sections 7.8 and 9.3.6).
-    #[expect(clippy::too_many_arguments, reason = "the piece at hand, where it lies and who carried it")]
     fn switch(
         &mut self,
         key: &FlowKey,
         conversation: &mut Conversation,
-        direction: Direction,
-        bytes: &[u8],
-        consumed: usize,
-        marks: &mut Marks,
-        carrier: Carrier,
-        now: Now,
+        sender: Side,
+        rest: Shown<'_>,
         to: Option<&'static str>,
     ) -> Verdict {
         *self.stats.protocols.entry(conversation.protocol).or_default() += 1;
@@ -517,109 +571,42 @@ impl Workshop {
         conversation.protocol = "unknown";
         if let Some(name) = to {
             // The name was agreed upon; who parses it is found by it, else nobody does.
-            match protocol::named(name) {
-                Some(protocol) => match protocol.parser {
-                    Some(make) => {
-                        conversation.parser = Some(make());
-                        conversation.known = Known::Parsed;
-                        conversation.protocol = protocol.name;
-                    }
-                    None => return Verdict::Leave(protocol),
-                },
+            match protocol::named(name).map(|protocol| (protocol, protocol.parser)) {
+                Some((protocol, Some(make))) => {
+                    conversation.parser = Some(make());
+                    conversation.known = Known::Parsed;
+                    conversation.protocol = protocol.name;
+                }
+                Some((protocol, None)) => return Verdict::Leave(protocol),
                 None => {
                     self.stats.not_inspected("unknown-protocol-after-upgrade");
-                    conversation.known = Known::Unknown(PROBES);
+                    conversation.known = Known::Opaque;
                 }
             }
         }
         // What either side sent ahead belongs to the new conversation.
-        let other = direction.reverse();
+        let other = conversation.direction(sender.other());
         let half = conversation.half(other);
-        let (ahead, ahead_marks) = (std::mem::take(&mut half.kept), std::mem::take(&mut half.marks));
-        marks.discard(consumed);
-        let rest = bytes.get(consumed..).unwrap_or_default();
-        let sides = [(other, ahead.as_slice(), ahead_marks), (direction, rest, std::mem::take(marks))];
+        let (ahead, marks) = (std::mem::take(&mut half.kept), std::mem::take(&mut half.marks));
+        let carrier = marks.carried(0..1).map_or(rest.carrier, |carried| carried.first);
+        let ahead = Shown { bytes: &ahead, marks, carrier, now: rest.now, lent: None };
         // Each may begin the next at once, one call deeper.
         conversation.switches += 1;
-        let is_too_deep = conversation.switches > CONVERSATIONS;
-        if is_too_deep {
-            conversation.known = Known::Unknown(PROBES);
+        if conversation.switches > CONVERSATIONS {
+            conversation.known = Known::Opaque;
             conversation.parser = None;
             conversation.protocol = "unknown";
+            let bytes = ahead.bytes.len() + rest.bytes.len();
+            conversation.lose(conversation.direction(sender), "tunnel-limit", bytes as u64, rest.now.frame);
         }
-        for (direction, bytes, mut marks) in sides {
-            if bytes.is_empty() {
-                continue;
-            }
-            if is_too_deep {
-                conversation.lose(direction, "tunnel-limit", bytes.len() as u64, now.frame);
-                let mut tap = Tap::new(self, conversation, key, now, bytes, &mut marks, carrier);
-                protocol::Output::text(&mut tap, direction, bytes);
-                continue;
-            }
-            let sender = if direction == Direction::ToServer {
-                conversation.client
-            } else {
-                conversation.client.other()
-            };
-            let first = marks.carried(0..1).map_or(carrier, |carried| carried.first);
-            if let Verdict::Leave(protocol) = self.data(key, conversation, sender, bytes, first, now) {
-                return Verdict::Leave(protocol);
-            }
-        }
-        Verdict::Go
-    }
-
-    /// Bytes of a protocol that nobody knows: searched as text, and watched for the head of a message (a flow picked up
-    /// in mid-stream).
-    #[expect(clippy::too_many_arguments, reason = "the piece at hand, where it lies and who carried it")]
-    fn unknown(
-        &mut self,
-        key: &FlowKey,
-        conversation: &mut Conversation,
-        sender: Side,
-        bytes: &[u8],
-        carrier: Carrier,
-        now: Now,
-        probed: u32,
-    ) -> Verdict {
-        if probed < PROBES {
-            conversation.known = Known::Unknown(probed + 1);
-            if let Recognised::Known(protocol, _) = protocol::recognise(bytes)
-                && protocol.parser.is_none()
+        for (side, shown) in [(sender.other(), ahead), (sender, rest)] {
+            if !shown.bytes.is_empty()
+                && let Verdict::Leave(protocol) = self.show(key, conversation, side, shown)
             {
                 return Verdict::Leave(protocol);
             }
         }
-        let head = protocol::find_http_head(bytes);
-        let (text, rest) = bytes.split_at_checked(head.unwrap_or(bytes.len())).unwrap_or((bytes, &[]));
-        if !text.is_empty() {
-            let direction = conversation.direction(sender);
-            let mut marks = Marks::default();
-            marks.push(0, carrier);
-            let mut tap = Tap::new(self, conversation, key, now, text, &mut marks, carrier);
-            protocol::Output::text(&mut tap, direction, text);
-        }
-        if rest.is_empty() {
-            return Verdict::Go;
-        }
-        let Recognised::Known(protocol, Some(from)) = protocol::recognise(rest) else { return Verdict::Go };
-        let Some(make) = protocol.parser else { return Verdict::Go };
-        conversation.orient(if from == Direction::ToServer { sender } else { sender.other() });
-        conversation.parser = Some(make());
-        conversation.known = Known::Parsed;
-        conversation.protocol = protocol.name;
-        let mut marks = Marks::default();
-        marks.push(0, carrier);
-        self.feed(key, conversation, from, rest, &mut marks, carrier, now)
-    }
-
-    fn gap(&mut self, key: &FlowKey, conversation: &mut Conversation, sender: Side, missing: u64, now: Now) {
-        self.interrupt(key, conversation, sender, Some(missing), now);
-    }
-
-    fn end(&mut self, key: &FlowKey, conversation: &mut Conversation, sender: Side, now: Now) {
-        self.interrupt(key, conversation, sender, None, now);
+        Verdict::Go
     }
 
     /// A hole of so many bytes, or the end of a direction: what was kept is shown a last time.
@@ -640,7 +627,7 @@ impl Workshop {
         let mut tap = Tap::new(self, conversation, key, now, &rest, &mut marks, carrier);
         let Some(mut parser) = parser else {
             if !rest.is_empty() {
-                protocol::Output::text(&mut tap, direction, &rest);
+                tap.text(direction, &rest);
             }
             match missing {
                 Some(missing) => tap.text_gap(direction, missing),
@@ -649,7 +636,10 @@ impl Workshop {
             return;
         };
         match missing {
-            Some(missing) => parser.gap(direction, &rest, missing, &mut tap),
+            Some(missing) => {
+                parser.gap(direction, &rest, missing, &mut tap);
+                tap.text_gap(direction, missing);
+            }
             None => {
                 parser.end(direction, &rest, &mut tap);
                 tap.finish(direction);

@@ -24,6 +24,9 @@ use super::{Unsaid, evidence};
 /// Shortest secret whose return in a response is followed, in bytes.
 const LEAST_FOLLOWED: usize = 6;
 
+/// Shortest run of letters and digits by which a followed secret is looked for, in bytes.
+const LEAST_TRACED: usize = 4;
+
 /// Something a rule saw.
 #[derive(Debug)]
 pub(super) struct Sighting {
@@ -34,6 +37,8 @@ pub(super) struct Sighting {
     origin: Origin,
     /// The value; empty for kinds without a secret.
     pub(super) value: Secret,
+    /// The value as it stands there, where it had to be decoded.
+    encoded: Option<Secret>,
     /// All that matched and where the secret lies in it, where it is more than the secret.
     context: Option<(Secret, Range<usize>)>,
     severity: Severity,
@@ -54,6 +59,16 @@ pub(super) struct Followed {
     confidence: Confidence,
 }
 
+impl Followed {
+    /// What of the value stands unchanged however it is escaped: its longest run of letters and digits. The value itself
+    /// where that says too little.
+    pub(super) fn trace(&self) -> &[u8] {
+        let value = self.value.expose();
+        let runs = value.split(|byte| !byte.is_ascii_alphanumeric());
+        runs.max_by_key(|run| run.len()).filter(|run| run.len() >= LEAST_TRACED).unwrap_or(value)
+    }
+}
+
 /// What stands around the fields of one message part.
 pub(super) struct Scene<'a> {
     pub(super) flow: FlowText,
@@ -66,6 +81,8 @@ pub(super) struct Scene<'a> {
     /// Secrets that requests of this flow carried.
     pub(super) followed: &'a [Followed],
     pub(super) source: &'a Arc<str>,
+    /// Bytes that no parser made a message of.
+    pub(super) in_no_message: bool,
 }
 
 /// The exchange of a scene.
@@ -148,17 +165,22 @@ impl Inspector {
         let context = Context { status: scene.status, essence: scene.essence, path: scene.source };
         let mut matches = std::mem::take(&mut self.matches);
         self.matches(field, vessel, &context, &mut matches);
+        if scene.in_no_message {
+            // They say too little for rules that go by names (CONTRACT: names and values).
+            let rules = &self.rules;
+            matches.retain(|found| rules.rule(found.rule).is_some_and(crate::rule::Rule::is_typed));
+        }
         let first = self.sightings.len();
         for found in matches.drain(..) {
             let Some(raw) = field.value.get(found.secret.clone()) else { continue };
             let whole = field.value.get(found.whole.clone()).unwrap_or_default();
             let start = found.secret.start.saturating_sub(found.whole.start);
             let within = start..start + found.secret.len();
-            // What a URL carries is encoded once more.
-            let value = if evidence::is_userinfo(whole, &within) {
-                percent_decode(raw, false)
-            } else {
-                Cow::Borrowed(raw)
+            let value = match &found.replaced {
+                Some(replaced) => Cow::Borrowed(replaced.as_slice()),
+                // What a URL carries is encoded once more.
+                None if evidence::is_userinfo(whole, &within) => percent_decode(raw, false),
+                None => Cow::Borrowed(raw),
             };
             let value = &*value;
             let context = (found.whole != found.secret).then(|| (Secret::new(whole), within));
@@ -172,6 +194,7 @@ impl Inspector {
                 name: field.name.as_deref().map(str::to_owned),
                 origin: field.origin,
                 value: Secret::new(value),
+                encoded: (value != raw).then(|| Secret::new(raw)),
                 context,
                 severity: found.severity,
                 confidence: found.confidence,
@@ -204,6 +227,7 @@ impl Inspector {
                 name: field.name.as_deref().map(str::to_owned),
                 origin: field.origin,
                 value: followed.value.clone(),
+                encoded: None,
                 context: None,
                 severity: followed.severity,
                 confidence: followed.confidence,
@@ -228,6 +252,7 @@ impl Inspector {
             name,
             origin: Origin::Plain,
             value: Secret::new(b""),
+            encoded: None,
             context: None,
             severity: known.severity,
             confidence: known.confidence,
@@ -258,12 +283,16 @@ impl Inspector {
             .iter()
             .zip(&redacted)
             .map(|(seen, redacted)| Known { value: seen.value.expose(), redacted });
+        let encoded = sightings
+            .iter()
+            .zip(&redacted)
+            .filter_map(|(seen, redacted)| Some(Known { value: seen.encoded.as_ref()?.expose(), redacted }));
         let before = scene
             .followed
             .iter()
             .zip(&followed_redacted)
             .map(|(followed, redacted)| Known { value: followed.value.expose(), redacted });
-        let known = KnownSecrets::new(here.chain(before).collect());
+        let known = KnownSecrets::new(here.chain(encoded).chain(before).collect());
         // What all findings of the message tell of it.
         let http = scene.http.map(|http| {
             let known = known.within(&[http.method, http.host, http.target]);

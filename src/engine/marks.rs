@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use crate::model::Timestamp;
 
 /// A frame, as far as findings tell of it.
@@ -34,7 +36,7 @@ impl Carried {
 
 /// Where each frame's bytes begin, in ascending order of offset.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Marks(Vec<(usize, Carrier)>);
+pub(super) struct Marks(SmallVec<[(usize, Carrier); 1]>);
 
 impl Marks {
     /// From `offset` on the bytes are of `carrier`.
@@ -69,10 +71,6 @@ impl Marks {
         for (offset, _) in &mut self.0 {
             *offset = offset.saturating_sub(count);
         }
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
     }
 }
 

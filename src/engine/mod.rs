@@ -247,9 +247,13 @@ impl Workshop {
         self.released.push(Released { frame: self.frame, carried, shard: self.shard, report });
     }
 
+    /// Keeps a finding until the answer's head has come, unless that took too long already.
     fn wait(&mut self, exchange: pending::Exchange, finding: Finding, now: Timestamp) {
+        if pending::is_overdue(&finding, now) {
+            return self.settle(finding, None);
+        }
         if let Some(pending) = self.pending.get_mut(self.shard) {
-            pending.push(exchange, finding, now);
+            pending.push(exchange, finding);
             for finding in pending.crowded() {
                 self.settle(finding, None);
             }

@@ -1,6 +1,7 @@
 //! Findings of requests that wait for the answer's head, so that they can say what the server made of them.
 
-use std::collections::{HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
 use crate::model::Timestamp;
@@ -18,17 +19,19 @@ pub(super) type Exchange = (u64, u32);
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     waiting: HashMap<Exchange, Vec<Finding>, ahash::RandomState>,
-    deadlines: VecDeque<(Timestamp, Exchange)>,
+    deadlines: BinaryHeap<Reverse<(Timestamp, Exchange)>>,
     count: usize,
 }
 
+/// Whether a finding has waited long enough at `now`.
+pub(super) fn is_overdue(finding: &Finding, now: Timestamp) -> bool {
+    finding.time.after(PATIENCE) <= now
+}
+
 impl Pending {
-    pub(super) fn push(&mut self, exchange: Exchange, finding: Finding, now: Timestamp) {
-        let findings = self.waiting.entry(exchange).or_default();
-        if findings.is_empty() {
-            self.deadlines.push_back((now.after(PATIENCE), exchange));
-        }
-        findings.push(finding);
+    pub(super) fn push(&mut self, exchange: Exchange, finding: Finding) {
+        self.deadlines.push(Reverse((finding.time.after(PATIENCE), exchange)));
+        self.waiting.entry(exchange).or_default().push(finding);
         self.count += 1;
     }
 
@@ -36,10 +39,10 @@ impl Pending {
     pub(super) fn crowded(&mut self) -> Vec<Finding> {
         let mut crowded = Vec::new();
         if self.deadlines.len() > 4 * MOST {
-            self.deadlines.retain(|(_, exchange)| self.waiting.contains_key(exchange));
+            self.deadlines.retain(|Reverse((_, exchange))| self.waiting.contains_key(exchange));
         }
         while self.count > MOST
-            && let Some((_, exchange)) = self.deadlines.pop_front()
+            && let Some(Reverse((_, exchange))) = self.deadlines.pop()
         {
             crowded.extend(self.take(exchange));
         }
@@ -59,20 +62,26 @@ impl Pending {
     /// What has waited long enough at `now`, the longest first.
     pub(super) fn overdue(&mut self, now: Timestamp) -> Vec<Finding> {
         let mut overdue = Vec::new();
-        while let Some(&(deadline, exchange)) = self.deadlines.front() {
+        while let Some(&Reverse((deadline, exchange))) = self.deadlines.peek() {
             if deadline > now && self.waiting.contains_key(&exchange) {
                 break;
             }
-            self.deadlines.pop_front();
-            overdue.extend(self.take(exchange));
+            self.deadlines.pop();
+            let Some(waiting) = self.waiting.get_mut(&exchange) else { continue };
+            let before = overdue.len();
+            overdue.extend(waiting.extract_if(.., |finding| is_overdue(finding, now)));
+            self.count -= overdue.len() - before;
+            if waiting.is_empty() {
+                self.waiting.remove(&exchange);
+            }
         }
         overdue
     }
 
     /// All that waits, the longest first.
     pub(super) fn into_all(mut self) -> Vec<Finding> {
-        let deadlines = std::mem::take(&mut self.deadlines);
-        deadlines.into_iter().flat_map(|(_, exchange)| self.take(exchange)).collect()
+        let deadlines = std::mem::take(&mut self.deadlines).into_sorted_vec();
+        deadlines.into_iter().rev().flat_map(|Reverse((_, exchange))| self.take(exchange)).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -110,7 +110,8 @@ impl<'a> Tap<'a> {
                     .conversation
                     .followed
                     .iter()
-                    .any(|followed| memchr::memmem::find(head, followed.value.expose()).is_some())
+                    .any(|followed| memchr::memmem::find(head, followed.trace()).is_some())
+            || inspector.rules.exhaustive()
     }
 
     /// Looks at the fields of a head and tells what was found there.
@@ -176,23 +177,31 @@ impl<'a> Tap<'a> {
         hits.extend(known.iter().map(|found| found.start as usize..found.end as usize));
         if body.surface.is_response() {
             for followed in &self.conversation.followed {
-                let value = followed.value.expose();
-                hits.extend(memchr::memmem::find_iter(&text, value).take(64).map(|at| at..at + value.len()));
+                let trace = followed.trace();
+                hits.extend(memchr::memmem::find_iter(&text, trace).take(64).map(|at| at..at + trace.len()));
             }
         }
-        if hits.is_empty() {
+        if hits.is_empty() && !inspector.rules.exhaustive() {
             return;
         }
         merge(hits);
         let status = self.conversation.exchange(body.exchange).and_then(|exchange| exchange.status);
         let status = if body.surface.is_response() { status } else { None };
-        let scene = scene(self.conversation, self.key, body.exchange, status, &body.media.essence, source);
+        let scene = Scene {
+            in_no_message: body.exchange == 0,
+            ..scene(self.conversation, self.key, body.exchange, status, &body.media.essence, source)
+        };
         let whole = body.carried.unwrap_or(Carried::by(self.carrier));
         let frames = |range: Range<usize>| if recoded { whole } else { body.frames(range).unwrap_or(whole) };
         let document =
             Document { bytes: &text, media: &body.media, surface: body.surface, partial: body.partial };
         let vessel = Vessel { bytes: &text, known, frames: &frames };
-        content::fields(&document, &Wanted::At(hits), &mut |field| inspector.field(&field, &scene, &vessel));
+        let every = if inspector.rules.exhaustive() { Wanted::All } else { Wanted::At(hits) };
+        let mut look = |field: Field<'_>| inspector.field(&field, &scene, &vessel);
+        match body.exchange {
+            0 => content::text(&document, &every, &mut look),
+            _ => content::fields(&document, &every, &mut look),
+        }
         let mut follow = Vec::new();
         let findings = inspector.findings(&scene, &mut follow);
         let exchange = body.exchange;
@@ -386,6 +395,7 @@ fn scene<'s>(
         essence,
         followed: &conversation.followed,
         source,
+        in_no_message: false,
     }
 }
 

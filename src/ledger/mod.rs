@@ -29,13 +29,18 @@ struct Told {
 }
 
 impl Ledger {
-    /// Whether the finding is the first at its place. Its related findings become those that were told.
-    pub fn is_first(&mut self, finding: &mut Finding) -> bool {
+    /// Puts those that were told in the place of related findings that were not: asked for when all that came together
+    /// have been shown to [`Ledger::is_first`].
+    pub fn relate(&self, finding: &mut Finding) {
         for related in &mut finding.related {
             if let Some(told) = self.stands_for.get(related) {
                 *related = *told;
             }
         }
+    }
+
+    /// Whether the finding is the first at its place.
+    pub fn is_first(&mut self, finding: &Finding) -> bool {
         let place = place(finding);
         if let Some(told) = self.places.get_mut(&place) {
             told.again += 1;

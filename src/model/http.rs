@@ -22,6 +22,8 @@ pub struct ResponseHead<'a> {
     pub bytes: &'a [u8],
     /// `200`, `404` …
     pub status: u16,
+    /// The reason phrase of HTTP/1; empty where there is none.
+    pub reason: &'a [u8],
     /// `http/1.0`, `http/1.1` …
     pub version: &'static str,
     /// The header fields in their order.

@@ -1,6 +1,7 @@
 //! Captures in, events out: the only threads and channels.
 
 mod shared;
+mod stream;
 mod teller;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crate::model::{Confidence, Severity, Timestamp};
 use crate::rule::RuleSet;
 use crate::source::{self, Input, Next, Source, SourceError};
 
+pub use stream::is_stream;
 use teller::Teller;
 
 /// What a scan is asked to do.
@@ -83,7 +85,7 @@ pub fn scan(
     let settings = Settings { rules, key: options.key.clone(), limits: LIMITS, explain: options.explain };
     let mut teller = Teller::new(options, on);
     // What comes through a pipe is told as it comes: no batches.
-    let is_pipe = inputs.iter().any(|input| input.path.as_os_str() == "-");
+    let is_pipe = inputs.iter().any(|input| is_stream(&input.path));
     let read = if options.jobs <= 1 || is_pipe {
         alone(inputs, &settings, options, &mut teller, watch)
     } else {
@@ -132,13 +134,16 @@ fn alone(
                         engine.packet(shard, &packet, frame.number, frame.time);
                         if engine.has_released() {
                             engine.released().for_each(|released| teller.tell(released, &name, watch));
+                            teller.settle();
                         }
                     }
                 }
                 Ok(Next::End) => break,
+                // A stream that was left may have broken off in the middle of a record.
+                Err(_) if options.stop.load(Ordering::Relaxed) => break,
                 Err(error) => read.fault(input, &error, watch),
             }
-            if last.0 % LOOK == 0 {
+            if last.0 % LOOK == 0 || teller.is_stopped() {
                 watch.progress(bytes + source.position(), teller.leaks());
                 if teller.is_stopped() || options.stop.load(Ordering::Relaxed) {
                     break;
@@ -147,6 +152,7 @@ fn alone(
         }
         engine.finish(last.0, last.1);
         engine.released().for_each(|released| teller.tell(released, &name, watch));
+        teller.settle();
         bytes += source.position();
         watch.progress(bytes, teller.leaks());
         note_links(&mut intake, &name, watch);
@@ -174,11 +180,20 @@ impl Read {
 }
 
 fn open(input: &Input, options: &Options, read: &mut Read, watch: &mut dyn Watch) -> Option<Box<dyn Source>> {
-    match source::open(&input.path, options.filter.as_deref()) {
+    let filter = options.filter.as_deref();
+    let opened = if is_stream(&input.path) {
+        stream::Stream::open(&input.path, Arc::clone(&options.stop))
+            .map_err(|error| SourceError::Io { path: input.path.clone(), error })
+            .and_then(|stream| source::from_reader(&input.path, Box::new(stream), filter))
+    } else {
+        source::open(&input.path, filter)
+    };
+    match opened {
         Ok(source) => {
             read.sources += 1;
             Some(Box::new(source))
         }
+        Err(_) if options.stop.load(Ordering::Relaxed) => None,
         Err(error) => {
             read.sources += 1;
             read.fault(input, &error, watch);

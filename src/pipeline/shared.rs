@@ -327,12 +327,14 @@ fn collect(
                             teller.tell(first.released, source, watch);
                         }
                     } else if capture < all.0 {
+                        teller.settle();
                         capture += 1;
                         sources.pop_front();
                     } else {
                         break;
                     }
                 }
+                teller.settle();
                 watch.progress(position.load(Ordering::Relaxed), teller.leaks());
                 given_up.fetch_or(teller.is_stopped(), Ordering::Relaxed);
             }

@@ -18,6 +18,9 @@ pub(super) struct Teller<'a> {
     leaks: BTreeMap<Severity, u64>,
     held_back: BTreeMap<String, u64>,
     again: u64,
+    /// What one frame released: related findings come together, and refer to each other.
+    together: Vec<Together>,
+    frame: u64,
     /// The worst leak told.
     pub(super) worst: Option<Severity>,
     stopped: bool,
@@ -32,23 +35,44 @@ impl<'a> Teller<'a> {
             leaks: BTreeMap::new(),
             held_back: BTreeMap::new(),
             again: 0,
+            together: Vec::new(),
+            frame: 0,
             worst: None,
             stopped: false,
         }
     }
 
-    /// Takes what was released of the capture `source`.
+    /// Takes what was released of the capture `source`. It may wait for [`Teller::settle`].
     pub(super) fn tell(&mut self, released: Released, source: &str, watch: &mut dyn Watch) {
+        if released.frame != self.frame {
+            self.settle();
+            self.frame = released.frame;
+        }
         match released.report {
-            Report::Finding(finding) => self.finding(*finding),
-            Report::Lost(lost) => self.lost(&lost, source),
+            Report::Finding(finding) => self.finding(finding),
+            Report::Lost(lost) => self.together.push(Together::Lost(lost_event(&lost, source))),
             Report::Suppressed(unsaid) => {
                 watch.suppressed(&unsaid.rule, &unsaid.place, &unsaid.redacted, &unsaid.reason)
             }
         }
     }
 
-    fn finding(&mut self, mut finding: Finding) {
+    /// Tells what waits: all that one frame released has been taken.
+    pub(super) fn settle(&mut self) {
+        for report in std::mem::take(&mut self.together) {
+            match report {
+                Together::Lost(lost) => self.emit(&Event::Lost(lost)),
+                Together::Finding(mut finding) => {
+                    self.ledger.relate(&mut finding);
+                    *self.leaks.entry(finding.severity).or_default() += 1;
+                    self.worst = self.worst.max(Some(finding.severity));
+                    self.emit(&Event::Leak(Box::new(event::leak(&finding, self.options.reveal))));
+                }
+            }
+        }
+    }
+
+    fn finding(&mut self, finding: Box<Finding>) {
         let held_back = if finding.severity < self.options.severity {
             Some("below-severity")
         } else if finding.confidence < self.options.confidence {
@@ -60,31 +84,18 @@ impl<'a> Teller<'a> {
             *self.held_back.entry(cause.to_owned()).or_default() += 1;
             return;
         }
-        if !self.ledger.is_first(&mut finding) {
+        if !self.ledger.is_first(&finding) {
             self.again += 1;
             if !self.options.every {
                 return;
             }
         }
-        *self.leaks.entry(finding.severity).or_default() += 1;
-        self.worst = self.worst.max(Some(finding.severity));
-        self.emit(&Event::Leak(Box::new(event::leak(&finding, self.options.reveal))));
-    }
-
-    fn lost(&mut self, lost: &LostInFlow, source: &str) {
-        self.emit(&Event::Lost(Lost {
-            reason: lost.reason.to_owned(),
-            flow: Some(FlowEvent::from(&lost.flow)),
-            direction: Some(lost.direction),
-            count: lost.count,
-            bytes: lost.bytes,
-            frames: lost.frames,
-            source: source.to_owned(),
-        }));
+        self.together.push(Together::Finding(finding));
     }
 
     /// The last events: further sightings, and the summary.
     pub(super) fn finish(&mut self, read: &Read) {
+        self.settle();
         if !self.options.every {
             let again: Vec<_> = self.ledger.again().collect();
             for again in again {
@@ -113,5 +124,22 @@ impl<'a> Teller<'a> {
         if !self.stopped && (self.on)(event) == Flow::Stop {
             self.stopped = true;
         }
+    }
+}
+
+enum Together {
+    Finding(Box<Finding>),
+    Lost(Lost),
+}
+
+fn lost_event(lost: &LostInFlow, source: &str) -> Lost {
+    Lost {
+        reason: lost.reason.to_owned(),
+        flow: Some(FlowEvent::from(&lost.flow)),
+        direction: Some(lost.direction),
+        count: lost.count,
+        bytes: lost.bytes,
+        frames: lost.frames,
+        source: source.to_owned(),
     }
 }

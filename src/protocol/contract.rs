@@ -52,8 +52,8 @@ pub trait Output {
     fn field(&mut self, direction: Direction, field: Field<'_>);
     /// Bytes that belong to no message.
     fn text(&mut self, direction: Direction, bytes: &[u8]);
-    /// `bytes` were not looked into as the protocol asks, because a limit of the parser was reached: `head-limit` …
-    /// By default this is of no interest.
+    /// A limit of the parser was reached: which (`head-limit`, `field-limit` …), and how many bytes were not looked into as
+    /// the protocol asks, as far as is known. By default this is of no interest.
     fn lost(&mut self, _direction: Direction, _reason: &'static str, _bytes: u64) {}
     /// A fault of protocol that is itself worth telling: the id of a rule with the check `signal`, and what was seen.
     fn signal(&mut self, direction: Direction, rule: &'static str, evidence: &[u8]);

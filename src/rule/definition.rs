@@ -55,6 +55,14 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Whether it knows a secret by its own form: neither by the field's name nor, as the families `generic-*` do, by a
+    /// name written before it.
+    #[must_use]
+    pub fn is_typed(&self) -> bool {
+        self.names.is_none() && self.regex.is_some() && !self.text.id.starts_with("generic-")
+            || self.has_structure()
+    }
+
     /// The pattern, as it is compiled.
     #[must_use]
     pub fn regex(&self) -> Option<String> {

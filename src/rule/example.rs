@@ -1,5 +1,5 @@
-//! Turns the examples of rule files into fields and holds the rules to them. For examples only: messages of the wire
-//! are cut up elsewhere.
+//! Turns what somebody typed into fields, and holds rules to their examples. For typed text only: messages of the
+//! wire are cut up elsewhere.
 
 use std::borrow::Cow;
 
@@ -75,7 +75,7 @@ fn surface(rule: &Rule, guess: Surface) -> Surface {
         .unwrap_or(guess)
 }
 
-/// The fields of an example, and the status if it is a response:
+/// The fields of a text like the examples of rule files, and the status if it is a response:
 ///
 /// - `GET /path?x=y HTTP/1.1`, header lines and a body behind an empty line may follow
 /// - `HTTP/1.1 500 …`, likewise
@@ -83,7 +83,8 @@ fn surface(rule: &Rule, guess: Surface) -> Surface {
 /// - JSON: every string and number, named by its path
 /// - `name=value` without spaces: a query parameter
 /// - else running text; a URL with userinfo also gives its password
-pub(super) fn fields(example: &str) -> (Vec<Field<'static>>, Option<u16>) {
+#[must_use]
+pub fn fields(example: &str) -> (Vec<Field<'static>>, Option<u16>) {
     let mut out = Vec::new();
     let status = message(example, &mut out);
     (out, status)
@@ -179,7 +180,8 @@ fn authorization(name: &str, scheme: &str, credential: &str, out: &mut Vec<Field
     }
 }
 
-fn request_target(target: &str, out: &mut Vec<Field<'static>>) {
+/// The fields of `/path/segments?name=value&…`.
+pub fn request_target(target: &str, out: &mut Vec<Field<'static>>) {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     for segment in path.split('/').filter(|segment| !segment.is_empty()) {
         out.push(made(Surface::RequestPath, None, percent_decode(segment.as_bytes(), false).into_owned()));
@@ -257,7 +259,9 @@ fn walk(json: &Value, path: &mut String, depth: usize, out: &mut Vec<Field<'stat
     }
 }
 
-fn made(surface: Surface, name: Option<&str>, value: Vec<u8>) -> Field<'static> {
+/// A field that is its own carrier.
+#[must_use]
+pub fn made(surface: Surface, name: Option<&str>, value: Vec<u8>) -> Field<'static> {
     let span = 0..value.len();
     Field::new(surface, name.map(|name| Cow::Owned(name.to_owned())), Cow::Owned(value), span)
 }

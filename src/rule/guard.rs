@@ -18,6 +18,8 @@ pub(super) enum Guard {
     Userinfo,
     /// Where it is part of a name that a value of at least so many bytes is assigned to.
     Assigned(u8),
+    /// Where at least so many bytes follow that break no word; `true`: and where a word begins.
+    Run(u8, bool),
     /// Always.
     Always,
 }
@@ -28,10 +30,13 @@ const REACH: usize = 64;
 const USERINFO: usize = 256;
 /// Bytes of the rest of a name, on either side.
 const NAME: usize = 40;
-/// Words between a name and the credential.
-const SCHEMES: [&[u8]; 6] = [b"basic", b"bearer", b"token", b"apikey", b"key", b"digest"];
+/// Bytes of a token in front of markup within it.
+const MARKED_UP: usize = 2;
+/// Bytes of a word between a name and the credential.
+const SCHEME: usize = 16;
 /// How quotes are written within other text.
-const QUOTES: [&[u8]; 8] = [b"&quot;", b"&#34;", b"&#39;", b"&#x27;", b"&apos;", b"u0022", b"u0027", b"%22"];
+const QUOTES: [&[u8]; 10] =
+    [b"%5d", b"%5b", b"&quot;", b"&#34;", b"&#39;", b"&#x27;", b"&apos;", b"u0022", b"u0027", b"%22"];
 
 impl Guard {
     /// The weaker of two: what one of them lets pass.
@@ -39,6 +44,7 @@ impl Guard {
         match (self, other) {
             (Self::Never, guard) | (guard, Self::Never) => guard,
             (Self::Assigned(a), Self::Assigned(b)) => Self::Assigned(a.min(b)),
+            (Self::Run(a, first), Self::Run(b, second)) => Self::Run(a.min(b), first && second),
             (a, b) if a == b => a,
             _ => Self::Always,
         }
@@ -50,6 +56,16 @@ impl Guard {
         match self {
             Self::Never => false,
             Self::Always => true,
+            Self::Run(least, first) => {
+                let behind = bytes.get(end..).and_then(|rest| rest.get(..usize::from(least)));
+                (!first || begins_word(bytes.get(..start).unwrap_or_default()))
+                    && match behind.map(|behind| behind.iter().position(|&byte| is_break(byte))) {
+                        Some(None) => true,
+                        // Markup may stand in the middle of a token.
+                        Some(Some(at)) => at >= MARKED_UP && bytes.get(end + at) == Some(&b'<'),
+                        None => false,
+                    }
+            }
             Self::Userinfo => has_userinfo(bytes.get(end..).unwrap_or_default()),
             Self::Assigned(least) => {
                 is_assigned(bytes.get(start..end).unwrap_or_default(), bytes, end, least)
@@ -108,21 +124,25 @@ fn is_assigned(keyword: &[u8], bytes: &[u8], end: usize, least: u8) -> bool {
             return text.rest.is_empty() && reach.len() == rest.len();
         }
     }
-    let quote = text.open();
+    let (quote, escaped) = text.open();
     let value = end + (reach.len() - text.rest.len());
     let value = bytes.get(value..).unwrap_or_default();
     if let Some(inner) = value.strip_prefix(b"{") {
-        return holds_value(inner);
+        // `PWD={…}` of a connection string.
+        return matches!(keyword.last(), Some(b'=')) || holds_value(inner);
     }
-    has_length(value, quote, usize::from(least))
+    has_length(value, quote, escaped, usize::from(least))
 }
 
 /// Whether a value of the length begins here, or the text ends within it.
-fn has_length(value: &[u8], quote: Option<u8>, least: usize) -> bool {
+fn has_length(value: &[u8], quote: Option<u8>, escaped: bool, least: usize) -> bool {
     let mut run = 0;
     for (at, &byte) in value.iter().enumerate() {
         let ends = match quote {
-            Some(quote) => byte == quote || byte == b'\n',
+            Some(quote) => {
+                let behind_slash = at.checked_sub(1).and_then(|before| value.get(before)) == Some(&b'\\');
+                byte == quote && (escaped || !behind_slash) || byte == b'\n'
+            }
             None => matches!(
                 byte,
                 0..=b' ' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'(' | b')' | b'{' | b'}' | b',' | b';' | b'&'
@@ -138,10 +158,31 @@ fn has_length(value: &[u8], quote: Option<u8>, least: usize) -> bool {
         // `Bearer …`: the credential comes behind the scheme.
         let word = value.get(..at).unwrap_or_default();
         return byte == b' '
-            && SCHEMES.iter().any(|scheme| scheme.eq_ignore_ascii_case(word))
-            && has_length(value.get(at..).unwrap_or_default().trim_ascii_start(), None, least);
+            && (2..=SCHEME).contains(&word.len())
+            && word.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && value.get(at + 1..).is_some_and(|value| {
+                let run = value.iter().take(least).take_while(|&&byte| !is_break(byte)).count();
+                run >= least || run == value.len()
+            });
     }
     true
+}
+
+/// Whether a word begins behind these bytes, which may end in an escape: `%3D`, `\n`, `\u003d`.
+fn begins_word(before: &[u8]) -> bool {
+    match before {
+        [] => true,
+        [.., last] if !(last.is_ascii_alphanumeric() || *last == b'_') => true,
+        [.., b'%', a, b] => a.is_ascii_hexdigit() && b.is_ascii_hexdigit(),
+        [.., b'\\', b'n' | b'r' | b't' | b'f' | b'b'] => true,
+        [.., b'\\', b'u', a, b, c, d] => [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()),
+        _ => false,
+    }
+}
+
+/// What no token holds, and no encoded form of one.
+pub(super) fn is_break(byte: u8) -> bool {
+    matches!(byte, 0..=b' ' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'(' | b')' | b'{' | b'}' | b',')
 }
 
 /// `{"value": …`: the name goes on.
@@ -179,7 +220,8 @@ impl Text<'_> {
             let closed = self.skip(12, |byte| {
                 byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b']')
             });
-            if !QUOTES.iter().any(|quote| self.strip(quote)) && closed == 0 {
+            let bracket = self.strip(b"%5d");
+            if !bracket && !QUOTES.iter().any(|quote| self.strip(quote)) && closed == 0 {
                 return;
             }
         }
@@ -190,17 +232,18 @@ impl Text<'_> {
         written || [&b"%3d"[..], b"%3a", b"value=", b"content=", b"&gt;"].iter().any(|word| self.strip(word))
     }
 
-    /// Up to where the value begins; the quote it stands in.
-    fn open(&mut self) -> Option<u8> {
+    /// Up to where the value begins; the quote it stands in, and whether that is escaped.
+    fn open(&mut self) -> (Option<u8>, bool) {
         self.skip(8, |byte| byte.is_ascii_whitespace());
-        self.skip(8, |byte| byte == b'\\');
+        self.strip(b"<![cdata[");
+        let escaped = self.skip(8, |byte| byte == b'\\') > 0;
         let quote = self.rest.first().copied().filter(|byte| matches!(byte, b'"' | b'\'' | b'`'));
         if quote.is_some() {
             self.skip(1, |_| true);
         } else {
-            let _ = QUOTES.iter().any(|quote| self.strip(quote));
+            let _ = self.strip(b"<![cdata[") || QUOTES.iter().any(|quote| self.strip(quote));
         }
-        quote
+        (quote, escaped)
     }
 }
 
@@ -209,7 +252,7 @@ mod tests {
     use super::*;
 
     fn passes(guard: Guard, keyword: &str, text: &str) -> bool {
-        let start = text.find(keyword).unwrap();
+        let start = text.to_ascii_lowercase().find(keyword).unwrap();
         guard.lets_pass(text.as_bytes(), start, start + keyword.len())
     }
 
@@ -259,8 +302,9 @@ mod tests {
         }
         for text in [
             "the token is read here",
-            "token: this one",
+            "token: this one\n",
             "var token = e.token, x",
+            "token: read it before you goOn(there)",
             "<span class=\"token punctuation\">(</span>",
             "if (token == null) ",
             "tokens, and more",
@@ -272,6 +316,24 @@ mod tests {
         }
         assert!(passes(Guard::Assigned(3), "pwd=", "pwd=abc;"));
         assert!(!passes(Guard::Assigned(3), "pwd=", "pwd=a;"));
+    }
+
+    #[test]
+    fn a_prefix_counts_where_a_token_is_long_enough() {
+        for (text, counts) in [
+            ("napi_0123456789", true),
+            ("x=napi_0123456789&", true),
+            ("x%3Dnapi_0123456789", true),
+            ("\\nnapi_0123456789", true),
+            ("\\u003dnapi_0123456789", true),
+            ("napi_get_value(", true),
+            ("napi_value x", false),
+            ("xnapi_0123456789", false),
+            ("napi_01234567", false),
+        ] {
+            assert_eq!(passes(Guard::Run(9, true), "napi_", text), counts, "{text}");
+        }
+        assert!(passes(Guard::Run(9, false), "napi_", "xnapi_0123456789"));
     }
 
     #[test]

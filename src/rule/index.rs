@@ -125,8 +125,7 @@ impl Index {
             }
             let in_bodies =
                 rule.surfaces.contains(Surface::RequestBody) || rule.surfaces.contains(Surface::ResponseBody);
-            for (keyword, place) in places(rule) {
-                let guard = guard(rule, &keyword);
+            for (keyword, place, guard) in places(rule) {
                 let at = *numbers.entry(keyword.clone()).or_insert_with(|| {
                     keywords.push(keyword);
                     index.entries.push(Vec::new());
@@ -349,19 +348,6 @@ pub(super) fn is_let_in(rule: &Rule, field: &Field<'_>) -> bool {
     !has_gate
 }
 
-/// When a keyword of a rule counts.
-fn guard(rule: &Rule, keyword: &str) -> Guard {
-    let assigned = rule.checks.iter().find_map(|check| match (check.does, &check.parameter) {
-        (Does::Mark(Mark::Assigned), Parameter::AtLeast(least)) => Some(*least as u8),
-        _ => None,
-    });
-    match assigned {
-        _ if keyword.ends_with("://") || keyword.ends_with(":\\/\\/") => Guard::Userinfo,
-        Some(least) => Guard::Assigned(least),
-        None => Guard::Always,
-    }
-}
-
 /// Keywords of a rule that gives none: those of its structure, of its names, of its regex.
 fn derived(rule: &Rule) -> Vec<String> {
     if rule.is_gated() {
@@ -383,25 +369,53 @@ fn derived(rule: &Rule) -> Vec<String> {
     rule.regex.as_ref().and_then(words).or_else(|| rule.names.as_ref().and_then(words)).unwrap_or_default()
 }
 
-/// For each keyword where it leads.
-fn places(rule: &mut Rule) -> Vec<(String, Place)> {
+/// For each keyword where it leads, and when the pre-pass counts it.
+fn places(rule: &mut Rule) -> Vec<(String, Place, Guard)> {
     let keywords = rule.keywords.clone();
-    let all = |place: Place| keywords.iter().map(|keyword| (keyword.clone(), place)).collect();
+    let assigned = rule.checks.iter().find_map(|check| match (check.does, &check.parameter) {
+        (Does::Mark(Mark::Assigned), Parameter::AtLeast(least)) => Some(Guard::Assigned(*least as u8)),
+        _ => None,
+    });
+    let guard = |keyword: &str, otherwise: Guard| match assigned {
+        _ if keyword.ends_with("://") || keyword.ends_with(":\\/\\/") => Guard::Userinfo,
+        Some(assigned) => assigned,
+        None => otherwise,
+    };
+    let run = |least: usize, first: bool| Guard::Run(u8::try_from(least).unwrap_or(u8::MAX), first);
+    let all = |place: Place| {
+        keywords.iter().map(|keyword| (keyword.clone(), place, guard(keyword, Guard::Always))).collect()
+    };
     let structural = rule.has_structure();
     let Some(regex) = &mut rule.regex else { return all(Place::Value) };
     if structural {
         return all(Place::Value);
     }
+    let shortest = regex.shortest();
+    let first = regex.begins_word();
     match regex.plan(&keywords) {
-        Plan::Near(before) => all(Place::Near(before.unwrap_or(BEFORE))),
-        Plan::Start(anchors) => {
-            let mut places: Vec<(String, Place)> = anchors
+        Plan::Near(before, behind) => {
+            let mut places: Vec<_> = all(Place::Near(before.unwrap_or(BEFORE)));
+            for (keyword, least) in behind {
+                if let Some((word, _, counts)) = places.get_mut(keyword) {
+                    *counts = guard(word, run(least, false));
+                }
+            }
+            places
+        }
+        Plan::Start(anchors, least) => {
+            let mut places: Vec<_> = anchors
                 .iter()
-                .filter_map(|&(keyword, offset)| Some((keywords.get(keyword)?.clone(), Place::Start(offset))))
+                .filter_map(|&(keyword, offset)| {
+                    let word = keywords.get(keyword)?;
+                    let guard =
+                        guard(word, run(least.saturating_sub(offset + word.len()), first && offset == 0));
+                    Some((word.clone(), Place::Start(offset), guard))
+                })
                 .collect();
             for (number, keyword) in keywords.iter().enumerate() {
                 if anchors.iter().all(|&(anchor, _)| anchor != number) {
-                    places.push((keyword.clone(), Place::NameOnly));
+                    let counts = Guard::Assigned(u8::try_from(shortest).unwrap_or(u8::MAX));
+                    places.push((keyword.clone(), Place::NameOnly, guard(keyword, counts)));
                 }
             }
             places

@@ -3,7 +3,7 @@
 mod allow;
 mod check;
 mod definition;
-mod example;
+pub mod example;
 mod file;
 mod gitleaks;
 mod guard;
@@ -55,6 +55,8 @@ pub struct Match {
     pub kind: Kind,
     /// The secret, in the field's value; empty for kinds without one.
     pub secret: Range<usize>,
+    /// The secret where it stands there encoded: what to tell instead of the slice.
+    pub replaced: Option<Vec<u8>>,
     /// Everything that matched, in the field's value.
     pub whole: Range<usize>,
     /// How bad.
@@ -76,6 +78,17 @@ pub struct Suppressed {
     pub secret: Range<usize>,
     /// Why: `entropy 1.2`, `on the allowlist`, `stripe-secret-key is more specific` …
     pub reason: Cow<'static, str>,
+}
+
+impl Match {
+    /// The secret to tell, of the field's value.
+    #[must_use]
+    pub fn value<'a>(&'a self, field: &'a [u8]) -> &'a [u8] {
+        match &self.replaced {
+            Some(replaced) => replaced,
+            None => field.get(self.secret.clone()).unwrap_or_default(),
+        }
+    }
 }
 
 impl RuleSet {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use super::guard::is_break;
 use regex_automata::meta::{Config, Regex};
 use regex_automata::{Anchored, Input};
 use regex_syntax::ParserBuilder;
@@ -35,10 +36,12 @@ pub(super) struct Pattern {
 
 /// Where matches begin, seen from the keywords.
 pub(super) enum Plan {
-    /// For each keyword (by its place in the list) the number of bytes a match may begin before it.
-    Start(Vec<(usize, usize)>),
-    /// At most so many bytes before a keyword; `None`: nobody knows.
-    Near(Option<usize>),
+    /// For each keyword (by its place in the list) the number of bytes a match may begin before it; and how many bytes
+    /// each match has at least from its beginning on that break no word.
+    Start(Vec<(usize, usize)>, usize),
+    /// At most so many bytes before a keyword; `None`: nobody knows. For keywords the bytes that follow them at least
+    /// and break no word.
+    Near(Option<usize>, Vec<(usize, usize)>),
 }
 
 /// What a pattern found.
@@ -87,33 +90,49 @@ impl Pattern {
         self.shortest
     }
 
+    /// Whether a match begins a word.
+    pub(super) fn begins_word(&self) -> bool {
+        use regex_syntax::hir::Look::{Start, WordAscii, WordUnicode};
+        let Ok(hir) = parse(&self.text) else { return false };
+        let elements = elements(&hir);
+        matches!(
+            elements.first().map(|first| first.kind()),
+            Some(HirKind::Look(Start | WordAscii | WordUnicode))
+        ) && !self.beheaded
+    }
+
     /// Reckons where matches begin, seen from the keywords (lower case). Has to be asked before the first search:
     /// an optional repetition in front of the keyword is left out of the pattern.
     pub(super) fn plan(&mut self, keywords: &[String]) -> Plan {
-        let Ok(hir) = parse(&self.text) else { return Plan::Near(None) };
+        let Ok(hir) = parse(&self.text) else { return Plan::Near(None, Vec::new()) };
         let elements = elements(&hir);
         if let Some(anchors) = anchors(&begin_all(&elements), keywords) {
-            return Plan::Start(anchors);
+            return Plan::Start(anchors, unbroken(&elements));
         }
         if optional_head(&hir)
             && let Some(anchors) = elements.get(1..).and_then(|rest| anchors(&begin_all(rest), keywords))
         {
             self.beheaded = true;
-            return Plan::Start(anchors);
+            return Plan::Start(anchors, unbroken(elements.get(1..).unwrap_or_default()));
         }
         let mut lead = 0_usize;
         for (index, element) in elements.iter().enumerate() {
             let rest = elements.get(index..).unwrap_or_default();
             if let Some(anchors) = anchors(&begin_all(rest), keywords) {
                 let offset = anchors.iter().map(|&(_, offset)| offset).max().unwrap_or(0);
-                return Plan::Near(Some(lead + offset));
+                let least = unbroken(rest);
+                let behind = anchors.iter().map(|&(keyword, offset)| {
+                    let length = keywords.get(keyword).map_or(0, String::len);
+                    (keyword, least.saturating_sub(offset + length))
+                });
+                return Plan::Near(Some(lead + offset), behind.collect());
             }
             lead = match element.properties().maximum_len() {
                 Some(length) if lead + length <= LARGEST_LEAD => lead + length,
                 _ => break,
             };
         }
-        Plan::Near(None)
+        Plan::Near(None, Vec::new())
     }
 
     /// Words of which each match has one (lower case, at least `least` bytes each); none where that cannot be told.
@@ -248,6 +267,29 @@ fn elements(hir: &Hir) -> Vec<&Hir> {
         HirKind::Concat(parts) => parts.iter().flat_map(elements).collect(),
         HirKind::Capture(capture) => elements(&capture.sub),
         _ => vec![hir],
+    }
+}
+
+/// How many bytes each match has at least before one that breaks a word.
+fn unbroken(elements: &[&Hir]) -> usize {
+    let whole = elements.iter().take_while(|element| !breaks(element));
+    whole.filter_map(|element| element.properties().minimum_len()).sum()
+}
+
+/// Whether a match may hold a byte that breaks a word.
+fn breaks(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => false,
+        HirKind::Literal(literal) => literal.0.iter().any(|&byte| is_break(byte)),
+        HirKind::Class(Class::Bytes(class)) => {
+            class.ranges().iter().any(|range| (range.start()..=range.end()).any(is_break))
+        }
+        HirKind::Class(Class::Unicode(class)) => class.ranges().iter().any(|range| {
+            (range.start()..=range.end().min('\u{7f}')).any(|letter| u8::try_from(letter).is_ok_and(is_break))
+        }),
+        HirKind::Repetition(repetition) => breaks(&repetition.sub),
+        HirKind::Capture(capture) => breaks(&capture.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().any(breaks),
     }
 }
 
@@ -402,8 +444,10 @@ mod tests {
         let mut pattern = Pattern::new(pattern.to_owned()).unwrap();
         let keywords: Vec<String> = keywords.iter().map(|&keyword| keyword.to_owned()).collect();
         match pattern.plan(&keywords) {
-            Plan::Start(anchors) => format!("{anchors:?}{}", if pattern.beheaded { " beheaded" } else { "" }),
-            Plan::Near(before) => format!("near {before:?}"),
+            Plan::Start(anchors, _) => {
+                format!("{anchors:?}{}", if pattern.beheaded { " beheaded" } else { "" })
+            }
+            Plan::Near(before, _) => format!("near {before:?}"),
         }
     }
 

@@ -13,6 +13,15 @@ pub trait Sink: Send {
     /// a fault. After an error the sink is given nothing more.
     fn event(&mut self, event: &Event) -> io::Result<()>;
 
+    /// Shows a reader what was taken so far, where the format writes as it goes: asked for where events come slowly. By
+    /// default nothing.
+    ///
+    /// # Errors
+    /// As for [`Sink::event`].
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Writes what was held back; nothing comes behind it.
     ///
     /// # Errors

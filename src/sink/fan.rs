@@ -37,6 +37,11 @@ impl Fan {
         self.each(|sink| sink.event(event), failed);
     }
 
+    /// Has every sink that is left show what it took.
+    pub fn flush(&mut self, failed: &mut dyn FnMut(Failure)) {
+        self.each(|sink| sink.flush(), failed);
+    }
+
     /// Ends every sink that is left.
     pub fn finish(&mut self, failed: &mut dyn FnMut(Failure)) {
         self.each(|sink| sink.finish(), failed);

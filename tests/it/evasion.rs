@@ -14,7 +14,7 @@
 //! body = "…"                           # behind the last of these
 //! encode = ["gzip"]                    # what is done to the body, whatever the head says
 //! found = 1                            # leaks of the key
-//! told = ["conflicting-retransmission"]    # reasons of `lost`, and rules of misconfigurations
+//! told = ["conflicting-retransmission"]    # reasons of `lost`, rules of misconfigurations, what was not inspected
 //! ```
 
 use std::fs;
@@ -127,6 +127,9 @@ impl Case {
                 _ => None,
             })
             .collect();
+        if let Some(Event::Summary(summary)) = events.last() {
+            told.extend(summary.not_inspected.keys().cloned());
+        }
         told.sort();
         let mut expected = self.told.clone();
         expected.sort();

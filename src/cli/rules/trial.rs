@@ -1,6 +1,6 @@
 //! What rules make of a text, a capture, or their own examples.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -45,7 +45,7 @@ pub(super) fn run(path: &Path, world: &World<'_>, out: &mut dyn Write) -> anyhow
         if path.as_os_str() == "-" {
             bail!("a capture on standard input cannot be tested; give it as a file");
         }
-        return capture(path, rules, world);
+        return capture(path, rules, world, out);
     }
     input.take(TEXT - 4).read_to_end(&mut text).with_context(reading)?;
     if text.len() as u64 == TEXT {
@@ -120,7 +120,7 @@ fn look<'a>(text: &[u8], rules: &'a RuleSet) -> Vec<Found<'a>> {
     for sample in sample::fields(text) {
         let (matches, held) = try_field(rules, &sample);
         for found in matches {
-            let value = sample.field.value.get(found.secret.clone()).unwrap_or_default().to_vec();
+            let value = found.value(&sample.field.value).to_vec();
             // Tracebacks and the like have no value: they are known by what they tell.
             let mark = if value.is_empty() {
                 format!("{} {:?}", found.rule.0, found.detail).into_bytes()
@@ -150,7 +150,7 @@ fn look<'a>(text: &[u8], rules: &'a RuleSet) -> Vec<Found<'a>> {
 
 fn tell<'a>(
     rule: &'a Rule,
-    sample: &Sample<'_>,
+    sample: &Sample,
     start: usize,
     value: Vec<u8>,
     what: Result<Match, String>,
@@ -167,29 +167,29 @@ fn tell<'a>(
 }
 
 /// Tries a field in both directions, for a text does not say which one it went.
-fn try_field(rules: &RuleSet, sample: &Sample<'_>) -> (Vec<Match>, Vec<Suppressed>) {
+fn try_field(rules: &RuleSet, sample: &Sample) -> (Vec<Match>, Vec<Suppressed>) {
     let (mut matches, mut suppressed) = (Vec::new(), Vec::new());
     // Rules that look at error pages only shall be tried too.
     let context = Context { status: Some(500), essence: "", path: "" };
     let guess = sample.field.surface;
-    let other = match guess {
-        Surface::RequestHeader => Surface::ResponseHeader,
-        Surface::RequestCookie => Surface::ResponseCookie,
-        Surface::RequestBody => Surface::ResponseBody,
-        Surface::ResponseCookie => Surface::RequestCookie,
-        Surface::ResponseBody => Surface::RequestBody,
-        other => other,
+    let others: &[Surface] = match guess {
+        Surface::RequestHeader => &[Surface::ResponseHeader],
+        Surface::RequestCookie => &[Surface::ResponseCookie],
+        Surface::ResponseCookie => &[Surface::RequestCookie],
+        // A pair may be a form's too.
+        Surface::RequestQuery => &[Surface::RequestBody, Surface::ResponseBody],
+        Surface::RequestBody => &[Surface::ResponseBody],
+        _ => &[],
     };
-    let surfaces = if other == guess { vec![guess] } else { vec![guess, other] };
-    for surface in surfaces {
+    for surface in std::iter::once(guess).chain(others.iter().copied()) {
         let field = Field { surface, ..sample.field.clone() };
         rules.field(&field, &context, &mut matches, Some(&mut suppressed));
     }
     (matches, suppressed)
 }
 
-/// Scans a capture with nothing held back, as a table.
-fn capture(path: &Path, rules: RuleSet, world: &World<'_>) -> anyhow::Result<Exit> {
+/// Scans a capture with nothing held back, as a table; then what was suppressed.
+fn capture(path: &Path, rules: RuleSet, world: &World<'_>, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let options = Options {
         jobs: 1,
         filter: None,
@@ -210,6 +210,7 @@ fn capture(path: &Path, rules: RuleSet, world: &World<'_>) -> anyhow::Result<Exi
         failed = true;
         tracing::error!("cannot write to standard output: {}", failure.error);
     };
+    let mut listener = Listener::default();
     let outcome = pipeline::scan(
         &inputs,
         Arc::new(rules),
@@ -218,13 +219,38 @@ fn capture(path: &Path, rules: RuleSet, world: &World<'_>) -> anyhow::Result<Exi
             fan.event(event, &mut fail);
             if fan.is_empty() { Flow::Stop } else { Flow::Go }
         },
-        &mut Listener,
+        &mut listener,
     );
     fan.finish(&mut fail);
+    listener.tell(out)?;
     Ok(if outcome.problems > 0 || failed { Exit::Failed } else { Exit::Ran })
 }
 
-struct Listener;
+/// Lines of what was suppressed; the others are counted.
+const LINES: usize = 1000;
+
+/// Gathers what was suppressed: each thing once, as often as it was.
+#[derive(Default)]
+struct Listener {
+    lines: Vec<(String, u64)>,
+    known: HashMap<String, usize>,
+    more: u64,
+}
+
+impl Listener {
+    fn tell(&self, out: &mut dyn Write) -> io::Result<()> {
+        for (line, times) in &self.lines {
+            match times {
+                1 => writeln!(out, "{line}")?,
+                times => writeln!(out, "{line} ({times} times)")?,
+            }
+        }
+        if self.more > 0 {
+            writeln!(out, "… and {} more", self.more)?;
+        }
+        writeln!(out, "{} suppressed", self.lines.iter().map(|(_, times)| times).sum::<u64>() + self.more)
+    }
+}
 
 impl Watch for Listener {
     fn problem(&mut self, problem: &str) {
@@ -236,6 +262,19 @@ impl Watch for Listener {
     }
 
     fn skipped(&mut self, _: &str) {}
+
+    fn suppressed(&mut self, rule: &str, place: &str, redacted: &str, reason: &str) {
+        let line =
+            format!("{} suppressed in {}: {}: {}", clean(rule), clean(place), clean(redacted), clean(reason));
+        if let Some((_, times)) = self.known.get(&line).and_then(|&index| self.lines.get_mut(index)) {
+            *times += 1;
+        } else if self.lines.len() < LINES {
+            self.known.insert(line.clone(), self.lines.len());
+            self.lines.push((line, 1));
+        } else {
+            self.more += 1;
+        }
+    }
 
     fn progress(&mut self, _: u64, _: u64) {}
 }
@@ -287,6 +326,31 @@ checks = ["password"]
         assert!(told.contains("line 3: shed-password"), "{told}");
         assert!(told.contains("line 4: shed-key suppressed in request.header X-Key: "), "{told}");
         assert_eq!(lines.last(), Some(&"2 matches, 1 suppressed"));
+    }
+
+    #[test]
+    fn what_was_suppressed_is_told_once_and_not_without_end() {
+        let mut listener = Listener::default();
+        for number in 0..LINES + 7 {
+            for _ in 0..2 {
+                listener.suppressed(
+                    "shed-key",
+                    &format!("request.query k{number}"),
+                    "she…g7h",
+                    "entropy 1.2",
+                );
+            }
+        }
+        let mut out = Vec::new();
+        listener.tell(&mut out).unwrap();
+        let told = String::from_utf8(out).unwrap();
+        let lines: Vec<&str> = told.lines().collect();
+        assert_eq!(lines.len(), LINES + 2);
+        assert_eq!(
+            lines.first(),
+            Some(&"shed-key suppressed in request.query k0: she…g7h: entropy 1.2 (2 times)")
+        );
+        assert_eq!(lines.get(LINES..), Some(&["… and 14 more", "2014 suppressed"][..]));
     }
 
     #[test]

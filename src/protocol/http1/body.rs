@@ -4,7 +4,7 @@ use memchr::memchr;
 
 use super::framing::Length;
 use super::head::{self, Opening, before, behind};
-use super::{Http1, State, Step};
+use super::{Http1, MANY_FIELDS, State, Step};
 use crate::model::Direction;
 use crate::protocol::contract::Output;
 
@@ -114,9 +114,12 @@ impl Http1 {
 /// Tells the fields of a trailer section, if there are any.
 pub(super) fn tell_trailers(direction: Direction, block: &[u8], cut: bool, out: &mut dyn Output) {
     let mut trailers = Vec::new();
-    head::fields(block, cut, &mut trailers);
+    let beyond = head::fields(block, cut, &mut trailers);
     if !trailers.is_empty() {
         out.trailers(direction, &trailers);
+    }
+    if beyond > 0 {
+        out.lost(direction, MANY_FIELDS, beyond as u64);
     }
 }
 

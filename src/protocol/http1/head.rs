@@ -10,7 +10,7 @@ pub const HEAD_LIMIT: usize = 256 * 1024;
 pub(super) const ODD_LINE_LIMIT: usize = 16 * 1024;
 /// Bytes of a method.
 pub(super) const METHOD_LIMIT: usize = 32;
-/// Fields of one head told one by one; the lines behind them are told as one value without a name.
+/// Fields of one head told one by one.
 const FIELD_LIMIT: usize = 1000;
 /// Bytes in which version and status must stand.
 const STATUS_LIMIT: usize = 64;
@@ -162,8 +162,16 @@ pub(super) fn is_plain_target(target: &[u8]) -> bool {
     target.starts_with(b"/") || target.starts_with(b"http://") || target.starts_with(b"https://")
 }
 
-/// Version and status of a status line, with or without its end.
-pub(super) fn status_line(line: &[u8]) -> Option<(&'static str, u16)> {
+/// A status line taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StatusLine<'a> {
+    pub(super) version: &'static str,
+    pub(super) status: u16,
+    pub(super) reason: &'a [u8],
+}
+
+/// A status line, with or without its end.
+pub(super) fn status_line(line: &[u8]) -> Option<StatusLine<'_>> {
     let line = trim(line);
     let end = line.iter().take(16).position(|&byte| is_blank(byte))?;
     let (version, rest) = line.split_at_checked(end)?;
@@ -174,7 +182,7 @@ pub(super) fn status_line(line: &[u8]) -> Option<(&'static str, u16)> {
         return None;
     }
     let status = digits.iter().fold(0_u16, |status, digit| status * 10 + u16::from(digit - b'0'));
-    version.usual.then_some((version.name, status))
+    version.usual.then_some(StatusLine { version: version.name, status, reason: trim(reason) })
 }
 
 struct Version {
@@ -279,8 +287,9 @@ pub(super) fn head_end(bytes: &[u8], scanned: usize) -> Result<(usize, usize), u
 
 /// The header fields in the lines of `block`, however badly they are written: folded lines belong to the value
 /// before them, white space around names is dropped, a line without a colon is a value without a name. Where the
-/// block is `cut` its last line may break off.
-pub(super) fn fields<'a>(block: &'a [u8], cut: bool, fields: &mut Vec<Header<'a>>) {
+/// block is `cut` its last line may break off. The lines beyond the limit are one value without a name; so many bytes
+/// of them are returned.
+pub(super) fn fields<'a>(block: &'a [u8], cut: bool, fields: &mut Vec<Header<'a>>) -> usize {
     /// A field whose value may go on in the next line: name, and where the value starts and ends.
     struct Open<'a>(&'a [u8], usize, usize);
     let close = |Open(name, start, end): Open<'a>| Header {
@@ -299,8 +308,9 @@ pub(super) fn fields<'a>(block: &'a [u8], cut: bool, fields: &mut Vec<Header<'a>
             _ => {
                 fields.extend(open.take().map(close));
                 if fields.len() >= FIELD_LIMIT {
-                    fields.push(Header { name: b"", value: trim(behind(block, start)) });
-                    return;
+                    let beyond = behind(block, start);
+                    fields.push(Header { name: b"", value: trim(beyond) });
+                    return beyond.len();
                 }
                 open = Some(match memchr(b':', line) {
                     Some(colon) => Open(trim(before(line, colon)), start + colon + 1, end),
@@ -312,6 +322,7 @@ pub(super) fn fields<'a>(block: &'a [u8], cut: bool, fields: &mut Vec<Header<'a>
         start = end;
     }
     fields.extend(open.map(close));
+    0
 }
 
 #[cfg(test)]
@@ -355,14 +366,19 @@ mod tests {
     #[test]
     fn status_lines_are_read_leniently() {
         for (line, expected) in [
-            ("HTTP/1.1 200 OK", Some(("http/1.1", 200))),
-            ("HTTP/1.0 404\r", Some(("http/1.0", 404))),
-            ("http/1.1  503  Busy", Some(("http/1.1", 503))),
+            ("HTTP/1.1 200 OK", Some(("http/1.1", 200, "OK"))),
+            ("HTTP/1.0 404\r", Some(("http/1.0", 404, ""))),
+            ("http/1.1  503  Busy now \r\n", Some(("http/1.1", 503, "Busy now"))),
             ("HTTP/1.1 2000 OK", None),
             ("HTTP/1.1 20", None),
             ("HTTP/2.0 200 OK", None),
             ("HTTP/1.1", None),
         ] {
+            let expected = expected.map(|(version, status, reason)| StatusLine {
+                version,
+                status,
+                reason: str::as_bytes(reason),
+            });
             assert_eq!(status_line(line.as_bytes()), expected, "{line:?}");
         }
     }
@@ -371,7 +387,7 @@ mod tests {
     fn fields_beyond_the_limit_are_one_value() {
         let block = "A: 1\r\n".repeat(1500);
         let mut found = Vec::new();
-        fields(block.as_bytes(), false, &mut found);
+        assert_eq!(fields(block.as_bytes(), false, &mut found), 500 * 6);
         assert_eq!(found.len(), FIELD_LIMIT + 1);
         let last = found.last().unwrap();
         assert_eq!((last.name.len(), last.value.len()), (0, 500 * 6 - 2));

@@ -5,9 +5,9 @@ use std::mem::MaybeUninit;
 use memchr::memchr;
 
 use super::framing::{Announced, Length};
-use super::head::{self, HEAD_LIMIT, RequestLine, before, behind};
+use super::head::{self, HEAD_LIMIT, RequestLine, StatusLine, before, behind};
 use super::outstanding::Kind;
-use super::{Http1, Step};
+use super::{Http1, MANY_FIELDS, Step};
 use crate::model::Direction;
 use crate::model::http::{Header, RequestHead, ResponseHead};
 use crate::protocol::contract::Output;
@@ -56,19 +56,27 @@ impl Http1 {
         let line = before(head, line_end.unwrap_or(head.len()));
         let block = line_end.map_or(&[][..], |end| behind(head, end + 1));
         let mut headers = Vec::new();
-        head::fields(block, !whole, &mut headers);
+        let beyond = head::fields(block, !whole, &mut headers);
+        let tell_limit = |out: &mut dyn Output| {
+            if beyond > 0 {
+                out.lost(direction, MANY_FIELDS, beyond as u64);
+            }
+        };
         match direction {
             Direction::ToServer => {
                 let line = match line_end {
                     None if !whole => head::cut_request_line(line),
                     _ => head::request_line(line),
                 };
-                self.request(head, line.ok_or(NoHead)?, &headers, whole, out);
+                let line = line.ok_or(NoHead)?;
+                tell_limit(out);
+                self.request(head, line, &headers, whole, out);
                 Ok(Next::Body)
             }
             Direction::ToClient => {
-                let (version, status) = head::status_line(line).ok_or(NoHead)?;
-                let head = ResponseHead { bytes: head, status, version, headers: &headers };
+                let StatusLine { version, status, reason } = head::status_line(line).ok_or(NoHead)?;
+                tell_limit(out);
+                let head = ResponseHead { bytes: head, status, reason, version, headers: &headers };
                 Ok(self.response(&head, whole, out))
             }
         }
@@ -111,11 +119,17 @@ impl Http1 {
         if length > HEAD_LIMIT {
             return None;
         }
+        let reason = match parsed.reason {
+            Some(reason) if !reason.is_empty() => reason.as_bytes(),
+            // One beyond ASCII is left out there.
+            _ => head::status_line(first_line(bytes)).map_or(&[][..], |line| line.reason),
+        };
         let mut headers = [Header { name: &[], value: &[] }; FIELDS];
         let headers = copy_fields(&mut headers, parsed.headers);
         let head = ResponseHead {
             bytes: without_line_ends(before(bytes, length)),
             status,
+            reason,
             version: usual_version(version),
             headers,
         };
@@ -195,7 +209,7 @@ impl Http1 {
 
     /// The answer to a request of HTTP/0.9 has no head (RFC 1945 section 6): it is told as a 200, like gateways do.
     pub(super) fn simple_response(&mut self, out: &mut dyn Output) -> Step {
-        let head = ResponseHead { bytes: b"", status: 200, version: "http/0.9", headers: &[] };
+        let head = ResponseHead { bytes: b"", status: 200, reason: b"", version: "http/0.9", headers: &[] };
         self.response(&head, true, out);
         Step::Used(0)
     }
@@ -203,8 +217,11 @@ impl Http1 {
 
 /// Whether the first line is a request line for those who read leniently too.
 fn is_request_line(head: &[u8]) -> bool {
-    let end = memchr(b'\n', head).unwrap_or(head.len());
-    head::request_line(before(head, end)).is_some()
+    head::request_line(first_line(head)).is_some()
+}
+
+fn first_line(head: &[u8]) -> &[u8] {
+    before(head, memchr(b'\n', head).unwrap_or(head.len()))
 }
 
 fn copy_fields<'a, 'b>(into: &'a mut [Header<'b>], fields: &[httparse::Header<'b>]) -> &'a [Header<'b>] {

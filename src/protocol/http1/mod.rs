@@ -30,6 +30,10 @@ pub(super) const PROTOCOL: Protocol = Protocol {
     not_inspected: "",
 };
 
+/// What is told of a head or trailer section beyond its limit.
+const LONG_HEAD: &str = "head-limit";
+/// What is told of fields beyond theirs.
+const MANY_FIELDS: &str = "field-limit";
 /// Bytes of a client that wait for the answer to CONNECT or Upgrade.
 const WAIT_LIMIT: usize = 64 * 1024;
 
@@ -249,7 +253,20 @@ impl Http1 {
         self.search(direction, rest, 1, out)
     }
 
-    /// `length` bytes that may be part of a head are taken for text: it would be too long, or has no first line.
+    /// A head beyond the limit: what fits is told, the rest is text.
+    fn cut_head(&mut self, direction: Direction, rest: &[u8], out: &mut dyn Output) -> Step {
+        let head = before(rest, HEAD_LIMIT);
+        if self.lenient_head(direction, head, false, out).is_err() {
+            return self.give_up(direction, rest, HEAD_LIMIT, out);
+        }
+        out.lost(direction, LONG_HEAD, 0);
+        let side = self.side(direction);
+        side.enter(State::Text);
+        side.line_start = head.ends_with(b"\n");
+        Step::Used(head.len())
+    }
+
+    /// `length` bytes that may be part of a head are taken for text: it has no first line.
     fn refuse(&mut self, direction: Direction, rest: &[u8], length: usize, out: &mut dyn Output) -> Step {
         let text = before(rest, length);
         out.text(direction, text);
@@ -259,9 +276,9 @@ impl Http1 {
         Step::Used(text.len())
     }
 
-    /// A head or trailer section is longer than `limit`: told, and taken for text.
+    /// What would be a head or trailer section, but is longer than `limit`: told, and taken for text.
     fn give_up(&mut self, direction: Direction, rest: &[u8], limit: usize, out: &mut dyn Output) -> Step {
-        out.lost(direction, "head-limit", before(rest, limit).len() as u64);
+        out.lost(direction, LONG_HEAD, before(rest, limit).len() as u64);
         self.refuse(direction, rest, limit, out)
     }
 
@@ -286,7 +303,7 @@ impl Http1 {
         {
             return Step::Used(used);
         }
-        match head::request_opening(rest, scanned) {
+        match head::request_opening(before(rest, HEAD_LIMIT + 1), scanned) {
             Opening::No => self.no_head(Direction::ToServer, rest, out),
             Opening::More => self.await_line(Direction::ToServer, rest, out),
             Opening::Line(length) => self.enter_head(Direction::ToServer, length),
@@ -315,7 +332,7 @@ impl Http1 {
         {
             return step;
         }
-        match head::response_opening(rest, scanned) {
+        match head::response_opening(before(rest, HEAD_LIMIT + 1), scanned) {
             Opening::Line(length) => self.enter_head(Direction::ToClient, length),
             Opening::More => self.await_line(Direction::ToClient, rest, out),
             Opening::No | Opening::Simple(_) => self.no_head(Direction::ToClient, rest, out),
@@ -325,7 +342,7 @@ impl Http1 {
     /// The first line has no end yet.
     fn await_line(&mut self, direction: Direction, rest: &[u8], out: &mut dyn Output) -> Step {
         if rest.len() > HEAD_LIMIT {
-            return self.give_up(direction, rest, HEAD_LIMIT, out);
+            return self.cut_head(direction, rest, out);
         }
         self.side(direction).scanned = rest.len();
         Step::More(0)
@@ -361,7 +378,7 @@ impl Http1 {
                 self.side(direction).scanned = scanned;
                 Step::More(0)
             }
-            _ => self.give_up(direction, rest, HEAD_LIMIT, out),
+            _ => self.cut_head(direction, rest, out),
         }
     }
 

@@ -27,6 +27,7 @@ pub(super) struct Record {
     lines: Vec<(String, Vec<u8>)>,
     pub(super) bytes_told: usize,
     pub(super) open: [bool; 2],
+    pub(super) reasons: Vec<String>,
 }
 
 fn arrow(direction: Direction) -> char {
@@ -105,7 +106,8 @@ impl Output for Record {
 
     fn response(&mut self, exchange: u32, head: &ResponseHead<'_>) {
         self.begins(Direction::ToClient);
-        lies_in(head.bytes, &[], head.headers);
+        lies_in(head.bytes, &[head.reason], head.headers);
+        self.reasons.push(String::from_utf8_lossy(head.reason).into_owned());
         self.line(format!("< #{exchange} {} {} {}", head.status, head.version, list(head.headers)));
     }
 
@@ -137,6 +139,10 @@ impl Output for Record {
     fn text(&mut self, direction: Direction, bytes: &[u8]) {
         assert!(!self.open[direction as usize], "text in a message: {:?}", self.lines);
         self.bytes(format!("{} text", arrow(direction)), bytes);
+    }
+
+    fn lost(&mut self, direction: Direction, reason: &'static str, bytes: u64) {
+        self.line(format!("{} {reason} {bytes}", arrow(direction)));
     }
 
     fn signal(&mut self, direction: Direction, rule: &'static str, evidence: &[u8]) {

@@ -5,6 +5,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::{Parameter, Subject, Verdict};
+use crate::model::text::percent_decode;
 
 const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -20,6 +21,18 @@ const SHORTEST_LINE: usize = 16;
 pub(super) fn base64(subject: &Subject<'_>, _: &Parameter) -> Verdict {
     let decodes = STANDARD.decode(subject.secret).is_ok() || URL_SAFE.decode(subject.secret).is_ok();
     if !subject.secret.is_empty() && decodes { Verdict::Pass } else { Verdict::Fail("no base64".into()) }
+}
+
+/// The password of Basic credentials (RFC 7617 section 2): base64 of `user:password`.
+pub(super) fn basic_password(value: &[u8]) -> Option<Vec<u8>> {
+    let decoded = STANDARD.decode(value).or_else(|_| URL_SAFE.decode(value)).ok()?;
+    let text = std::str::from_utf8(&decoded).ok().filter(|text| !text.contains(char::is_control))?;
+    text.split_once(':').map(|(_, password)| password.as_bytes().to_vec())
+}
+
+/// A value in percent-encoding, as a form has it (`+` is a space).
+pub(super) fn percent(value: &[u8]) -> Option<Vec<u8>> {
+    Some(percent_decode(value, true).into_owned())
 }
 
 /// A JSON Web Token: a header that is a JSON object with `alg` (RFC 7515 section 4.1), and a payload that decodes.
@@ -138,6 +151,21 @@ mod tests {
     #[test]
     fn base64_of_both_alphabets() {
         table("base64", &["aGVsbG8=", "aGVsbG8", "-_-_"], &["", "a-+b", "hello world"]);
+    }
+
+    #[test]
+    fn the_password_of_basic_credentials() {
+        for (value, password) in [
+            ("bWlyYTpSaWVkLUdyYXMtNDE=", Some("Ried-Gras-41")),
+            ("c3ZjOkJhY2gtTGF1Zi03", Some("Bach-Lauf-7")),
+            ("YTpiOmM", Some("b:c")),
+            ("bWlyYTo=", Some("")),
+            ("bWlyYQ==", None),
+            ("AAECOgME", None),
+            ("{credentials}", None),
+        ] {
+            assert_eq!(basic_password(value.as_bytes()).as_deref(), password.map(str::as_bytes), "{value}");
+        }
     }
 
     #[test]

@@ -76,6 +76,8 @@ pub(super) enum Does {
     Gate(fn(&Origin, &str) -> bool),
     /// Judges a value.
     Judge(fn(&Subject<'_>, &Parameter) -> Verdict),
+    /// Undoes the encoding that a value stands in, before it is judged.
+    Decode(fn(&[u8]) -> Option<Vec<u8>>),
     /// Finds pages by their structure, where one of the words stands.
     Structure {
         /// Lower case.
@@ -126,6 +128,8 @@ const CHECKS: &[(&str, Takes, Does)] = &[
     ("not-hex-digest", Takes::Nothing, Does::Judge(shape::not_hex_digest)),
     ("not-placeholder", Takes::Nothing, Does::Judge(placeholder::not_placeholder)),
     ("not-word", Takes::Nothing, Does::Judge(word::not_word)),
+    ("basic-credentials", Takes::Nothing, Does::Decode(encoding::basic_password)),
+    ("percent-encoding", Takes::Nothing, Does::Decode(encoding::percent)),
     ("base64", Takes::Nothing, Does::Judge(encoding::base64)),
     ("pem-private-key", Takes::Nothing, Does::Judge(encoding::pem_private_key)),
     ("jwt", Takes::Nothing, Does::Judge(encoding::jwt)),
@@ -286,6 +290,9 @@ mod tests {
                     }
                     Does::Structure { find, .. } => find(value, &mut Vec::new()),
                     Does::Gate(gate) => assert!(!gate(&Origin::Plain, name)),
+                    Does::Decode(decode) => {
+                        decode(value);
+                    }
                     Does::Mark(_) => {}
                 }
             }

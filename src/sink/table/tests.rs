@@ -1,3 +1,5 @@
+//! The table as it looks: snapshots at several widths, and what must not break it.
+
 use super::super::example::{self, Buffer};
 use super::*;
 use crate::model::Severity;

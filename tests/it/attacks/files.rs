@@ -45,7 +45,8 @@ fn a_capture_cut_at_every_byte_gives_what_came_before() {
             // Between two frames a cut shows only where the file is compressed.
             assert!(fault.is_some() || (got.len() < frames.len() || end + 32 > file.len()), "{what} cut at {end}");
         }
-        assert!(before + 1 >= frames.len(), "{what}: {before}");
+        // A compressed one of that size is one block, there or not.
+        assert!(before + 1 >= frames.len() || what.ends_with("zst"), "{what}: {before}");
     }
 }
 

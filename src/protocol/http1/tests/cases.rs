@@ -911,12 +911,23 @@ fn long_heads_have_a_limit() {
         for piece in [request.len(), 1448, 65_536] {
             let flow = Flow::play(&wire, |_, bytes| bytes.chunks(piece).map(<[u8]>::to_vec).collect());
             let told = flow.told();
-            assert_eq!(told[0].starts_with("> #1 GET /xxx"), accepted, "{target} {headers} {piece}");
-            assert_eq!(told[0].starts_with("> text GET /xxx"), !accepted, "{target} {headers} {piece}");
-            assert!(told.iter().any(|line| line.contains("GET /next")), "{target} {headers} {piece}");
+            assert!(told[0].starts_with("> #1 GET /xxx"), "{target} {headers} {piece}");
+            assert_eq!(told[1], if accepted { "> end" } else { "> cut" }, "{target} {headers} {piece}");
+            assert_eq!(told[2] == "> head-limit 0", !accepted, "{target} {headers} {piece}");
+            let next = told.iter().find(|line| line.contains("GET /next")).unwrap();
+            assert!(next.starts_with("> #2 GET /next"), "{target} {headers} {piece}");
             assert!(flow.most_kept <= super::super::HEAD_LIMIT + piece);
         }
     }
+}
+
+#[test]
+fn fields_beyond_the_limit_are_told_as_such() {
+    let fields = "A: b\r\n".repeat(1003);
+    let told = Flow::play(&[c(&format!("GET / HTTP/1.1\r\n{fields}\r\n"))], |_, bytes| vec![bytes.to_vec()]);
+    let told = told.told();
+    assert_eq!(told[0], "> field-limit 16");
+    assert!(told[1].ends_with("|A=b|=A: b\\r\\nA: b\\r\\nA: b]"), "{}", told[1]);
 }
 
 #[test]
@@ -946,4 +957,20 @@ fn a_body_is_never_kept() {
         flow.data(Direction::ToClient, &[b'x'; 1448]);
     }
     assert_eq!(flow.most_kept, 0);
+}
+
+#[test]
+fn the_reason_of_an_answer_is_told() {
+    for (line, reason) in [
+        ("HTTP/1.1 200 OK\r\n", "OK"),
+        ("HTTP/1.1 500 cannot reach mysql://db1\r\n", "cannot reach mysql://db1"),
+        ("HTTP/1.1 404 nicht für dich\r\n", "nicht für dich"),
+        ("HTTP/1.1 204 \r\n", ""),
+        ("HTTP/1.1 204\r\n", ""),
+        ("HTTP/1.0  302  Gone on \r\nA b: c\r\n", "Gone on"),
+    ] {
+        let flow =
+            Flow::play(&[s(&format!("{line}Content-Length: 0\r\n\r\n"))], |_, bytes| vec![bytes.to_vec()]);
+        assert_eq!(flow.record.reasons, [reason], "{line}");
+    }
 }
