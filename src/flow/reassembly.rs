@@ -27,6 +27,8 @@ use crate::model::{FlowKey, Side, Timestamp};
 pub(super) const EARLY_COST: usize = 96;
 /// The largest window that can be announced (RFC 7323 section 2.3): an ACK further ahead is no ACK of this stream.
 const LARGEST_WINDOW: i32 = 1 << 30;
+/// How far back no retransmission reaches: more than windows are in practice.
+const LONGEST_BACK: u32 = 1 << 26;
 /// How far before the first segment seen the stream may turn out to begin.
 pub(super) const BEFORE_START: i32 = 1 << 16;
 /// Runs remembered beside the newest.
@@ -471,15 +473,21 @@ impl Half {
         let (mut start, mut span) = (start, span);
         if self.has(Self::FIN) {
             // Nothing lies behind the end.
-            span = span.take(u32::try_from(self.fin.offset_from(start)).unwrap_or(0));
+            let left = u32::try_from(self.fin.offset_from(start)).unwrap_or(0);
+            out.lost(sender, LossReason::OutOfWindow, u64::from(span.len().saturating_sub(left)));
+            span = span.take(left);
         }
         let offset = start.offset_from(self.next);
         if self.has(Self::KNOWN) && offset < 0 {
             let known = offset.unsigned_abs();
+            if known > LONGEST_BACK {
+                out.lost(sender, LossReason::OutOfWindow, u64::from(span.len()));
+            }
             self.compare(sender, known, span, shared, out);
             span = span.skip(known.min(span.len()));
             start = self.next;
         } else if offset < -BEFORE_START || self.has(Self::ENDED) {
+            out.lost(sender, LossReason::OutOfWindow, u64::from(span.len()));
             return;
         }
         if span.len() == 0 {
