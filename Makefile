@@ -5,11 +5,12 @@ APT   := apt-get -o DPkg::Lock::Timeout=300 -y -q
 PCAP   = $(shell printf 'int main(void){return 0;}' | cc -x c - -lpcap -o /dev/null 2>/dev/null && echo yes)
 FEATURES = $(if $(PCAP),,--no-default-features)
 
-.PHONY: help demo test lint deny deps build bench quality captures fuzz fuzz-deps fuzz-corpus clean
+.PHONY: help demo test soak lint deny deps build bench quality captures fuzz fuzz-deps fuzz-corpus clean
 
 help:
 	@echo 'make demo      install what is missing, build, scan the captures that come with the project'
 	@echo 'make test      the whole test suite'
+	@echo 'make soak      attacks of ten million segments and of gigabytes (minutes)'
 	@echo 'make lint      format, clippy, and make deny where cargo-deny is installed'
 	@echo 'make deny      licences, bans and sources of the dependencies'
 	@echo 'make bench     MB/s per core, and the ratio to a plain read of the file'
@@ -27,6 +28,10 @@ build: deps
 
 test: deps
 	$(CARGO) test --locked $(FEATURES)
+
+# The attacks on the table of flows with ten million segments each, those on memory with gigabytes.
+soak: deps
+	LEAKTAP_SOAK=10000000 $(CARGO) test --release --locked $(FEATURES) --test it -- attacks::flow attacks::memory
 
 lint: deps
 	$(CARGO) fmt --check

@@ -137,14 +137,11 @@ const WORDS: &[&str] = &[
     "growth",
     "policy",
     "privacy",
-    "security",
-    "password",
-    "token",
-    "session",
-    "keyboard",
-    "monkey",
-    "author",
 ];
+
+/// Words that rules know, as rare as they are in real pages.
+const TELLING: &[&str] =
+    &["security", "password", "token", "session", "keyboard", "author", "secret", "authorization"];
 
 /// `count` words.
 pub(crate) fn words(seeded: &mut Seeded, count: usize, out: &mut String) {
@@ -152,7 +149,7 @@ pub(crate) fn words(seeded: &mut Seeded, count: usize, out: &mut String) {
         if index > 0 {
             out.push(' ');
         }
-        out.push_str(seeded.pick(WORDS));
+        out.push_str(if seeded.one_in(400) { seeded.pick(TELLING) } else { seeded.pick(WORDS) });
     }
 }
 

@@ -40,6 +40,8 @@ const SNIFF: usize = 16;
 const CHUNK: usize = 16 << 10;
 /// Coded bytes shown to brotli at once.
 const BITE: usize = 1 << 10;
+/// A window of 32 KiB and the tables (RFC 1951 section 3.2).
+const FLATE_STATE: usize = 48 << 10;
 /// RFC 9659 section 3: a window of 8 MiB is what a receiver must support.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
@@ -97,6 +99,20 @@ impl Inflater {
         let result = run(&mut self.stages, input, false, allowed.min(self.limits.total), out);
         self.stopped = result.err();
         result
+    }
+
+    /// About how many bytes its decoders hold: tables, and windows as far as they are filled.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        let stage = |stage: &Stage| match &stage.state {
+            State::Held(first) => first.capacity(),
+            State::Plain | State::Done => 0,
+            State::Flate(_) => FLATE_STATE,
+            State::Brotli(_) | State::Zstd(_) => {
+                FLATE_STATE + usize::try_from(stage.made).unwrap_or(usize::MAX).min(1 << ZSTD_WINDOW_LOG)
+            }
+        };
+        self.stages.iter().map(stage).sum()
     }
 
     /// Says that nothing more comes: bytes held back because they were too few to tell a coding from a lie are delivered.

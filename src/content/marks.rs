@@ -70,7 +70,7 @@ fn push(found: &mut Vec<Range<usize>>, mark: Range<usize>) {
 
 /// What keywords are made of.
 fn is_key(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'/')
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'/' | b'+' | b'!' | b'$')
 }
 
 fn hex(high: u8, low: u8) -> Option<u8> {

@@ -78,7 +78,11 @@ pub fn is_opaque(media: &Media, first_bytes: &[u8]) -> bool {
     if has_magic(first) {
         return true;
     }
-    !media.essence.starts_with("multipart/") && !looks_like_text(first)
+    // Text beside pictures: its parts are judged one by one.
+    if media.essence.starts_with("multipart/") && first.starts_with(b"--") {
+        return false;
+    }
+    !looks_like_text(first)
 }
 
 fn is_declared_opaque(media: &Media) -> bool {

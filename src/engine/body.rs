@@ -167,6 +167,28 @@ impl Body {
         self.partial = true;
     }
 
+    /// About how many bytes it holds.
+    pub(super) fn held(&self) -> usize {
+        let decoder = if let Coding::Encoded(inflater) = &self.coding { inflater.held() } else { 0 };
+        self.buffer.capacity() + decoder
+    }
+
+    /// What was looked at goes whole, to make room.
+    pub(super) fn forget(&mut self) {
+        self.partial |= !self.buffer.is_empty();
+        self.buffer = Vec::new();
+        self.marks = Marks::default();
+    }
+
+    /// Its decoder goes, to make room. Whether there was one.
+    pub(super) fn give_up(&mut self) -> bool {
+        let is_encoded = matches!(self.coding, Coding::Encoded(_));
+        if is_encoded {
+            self.coding = Coding::Skipped;
+        }
+        is_encoded
+    }
+
     /// The frames that carry a range of `buffer`; of an encoded body all its frames.
     pub(super) fn frames(&self, range: std::ops::Range<usize>) -> Option<Carried> {
         self.marks.carried(range).or(self.carried)

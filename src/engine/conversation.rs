@@ -11,12 +11,17 @@ use super::body::Body;
 use super::inspect::Followed;
 use super::marks::{Carrier, Marks};
 use super::tap::Tap;
-use super::{Report, Workshop};
+use super::{Report, SHARDS, Workshop};
 
 /// Bytes of an unfinished head (or of what a parser waits behind) that are kept for each direction.
 const KEPT: usize = 300 << 10;
-/// Exchanges without an answer that are remembered.
+/// Exchanges without an answer that are remembered, and bytes of each one's target: far more than is ever shown of it.
 const EXCHANGES: usize = 1000;
+const TARGET: usize = 8 << 10;
+/// Bytes that the conversations of one shard may hold: heads, bodies, decoders, exchanges.
+pub(super) const HELD: usize = (512 << 20) / SHARDS;
+/// A conversation that holds no more than this is let be.
+const LITTLE: usize = 4 << 10;
 /// Segments of a stream of no known protocol in which encryption is still looked for.
 const PROBES: u32 = 8;
 /// Conversations within one flow, each begun by the one before (CONNECT, Upgrade).
@@ -42,6 +47,10 @@ pub(crate) struct Conversation {
     pub(super) encrypted: bool,
     /// How often another conversation went on in this flow.
     switches: u32,
+    /// Bytes of the exchanges remembered.
+    exchange_bytes: usize,
+    /// What it was last reckoned to hold.
+    held: usize,
 }
 
 /// What is known of the protocol.
@@ -83,6 +92,19 @@ pub(super) struct Exchange {
     pub(super) status: Option<u16>,
 }
 
+impl Exchange {
+    fn bytes(&self) -> usize {
+        self.method.len() + self.host.len() + self.target.len()
+    }
+}
+
+/// What is remembered of a request target. One that is too long ends at a mark between its parts, so that no value is cut.
+pub(super) fn shown_part(target: &[u8]) -> &[u8] {
+    let Some(start) = target.get(..TARGET) else { return target };
+    let end = start.iter().rposition(|byte| matches!(byte, b'/' | b'?' | b'&' | b'#'));
+    start.get(..end.unwrap_or(0)).unwrap_or_default()
+}
+
 /// Losses of one direction for one reason.
 #[derive(Clone, Copy, Debug)]
 struct Tally {
@@ -120,6 +142,8 @@ impl Conversation {
             losses: BTreeMap::new(),
             encrypted: false,
             switches: 0,
+            exchange_bytes: 0,
+            held: 0,
         }
     }
 
@@ -161,9 +185,24 @@ impl Conversation {
     /// A new exchange; the oldest without an answer is forgotten for it.
     pub(super) fn begin(&mut self, exchange: Exchange) {
         if self.exchanges.len() >= EXCHANGES {
-            self.exchanges.pop_front();
+            self.forget_exchange();
         }
+        self.exchange_bytes += exchange.bytes();
         self.exchanges.push_back(exchange);
+    }
+
+    /// The oldest exchange, which is remembered no more.
+    pub(super) fn forget_exchange(&mut self) -> Option<Exchange> {
+        let oldest = self.exchanges.pop_front()?;
+        self.exchange_bytes = self.exchange_bytes.saturating_sub(oldest.bytes());
+        Some(oldest)
+    }
+
+    /// About how many bytes it holds.
+    fn weight(&self) -> usize {
+        let body = |body: &Option<Box<Body>>| body.as_ref().map_or(0, |body| body.held());
+        let half = |half: &Half| half.kept.capacity() + body(&half.body) + body(&half.text);
+        self.halves.iter().map(half).sum::<usize>() + self.exchange_bytes
     }
 
     pub(super) fn exchange(&self, number: u32) -> Option<&Exchange> {
@@ -221,6 +260,7 @@ impl Receiver for Workshop {
                 Verdict::Go
             }
         };
+        self.reckon(key, conversation, sender, now);
         match verdict {
             Verdict::Go => Interest::More,
             Verdict::Leave(protocol) => {
@@ -266,6 +306,7 @@ impl Receiver for Workshop {
 
     fn close(&mut self, key: &FlowKey, state: State, why: Close, now: Now) {
         let Some(mut conversation) = state else { return };
+        self.holds_no_more(&mut conversation);
         if why == Close::Evicted {
             conversation.lose(Direction::ToServer, "flow-limit", 0, now.frame);
         }
@@ -316,6 +357,49 @@ impl<'a> Shown<'a> {
 }
 
 impl Workshop {
+    /// Reckons what a conversation holds. Where the shard holds too much, the one at hand makes room.
+    fn reckon(&mut self, key: &FlowKey, conversation: &mut Conversation, sender: Side, now: Now) {
+        if !self.holds(conversation) || conversation.held <= LITTLE {
+            return;
+        }
+        let direction = conversation.direction(sender);
+        let carrier = Carrier { frame: now.frame, time: now.time };
+        for all in [false, true] {
+            for direction in [direction, direction.reverse()] {
+                let mut marks = Marks::default();
+                Tap::new(self, conversation, key, now, &[], &mut marks, carrier).relieve(direction, all);
+            }
+            if all && conversation.half(direction).kept.len() > LITTLE {
+                let kept = conversation.half(direction).kept.len();
+                conversation.lose(direction, "memory-limit", kept as u64, now.frame);
+                self.interrupt(key, conversation, sender, Some(0), now);
+            }
+            if all {
+                while let Some(oldest) = conversation.forget_exchange() {
+                    self.release_exchange(conversation.number, oldest.number, oldest.status);
+                }
+            }
+            if !self.holds(conversation) {
+                return;
+            }
+        }
+    }
+
+    /// Whether the shard holds too much, after what this conversation holds was reckoned anew.
+    fn holds(&mut self, conversation: &mut Conversation) -> bool {
+        let weight = conversation.weight();
+        let Some(held) = self.held.get_mut(self.shard) else { return false };
+        *held = (*held + weight).saturating_sub(conversation.held);
+        conversation.held = weight;
+        *held > HELD
+    }
+
+    fn holds_no_more(&mut self, conversation: &mut Conversation) {
+        if let Some(held) = self.held.get_mut(self.shard) {
+            *held = held.saturating_sub(std::mem::take(&mut conversation.held));
+        }
+    }
+
     fn data(
         &mut self,
         key: &FlowKey,
@@ -571,6 +655,8 @@ impl Workshop {
         protocol: &'static Protocol,
         _now: Now,
     ) {
+        let mut conversation = conversation;
+        self.holds_no_more(&mut conversation);
         self.stats.not_inspected(protocol.not_inspected);
         *self.stats.protocols.entry(protocol.name).or_default() += 1;
         self.tell_rest(key, &conversation);

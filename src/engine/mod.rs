@@ -133,6 +133,8 @@ pub(crate) struct Workshop {
     frame: u64,
     conversations: u64,
     released: Vec<Released>,
+    /// Bytes that the conversations of each shard hold.
+    held: Vec<usize>,
     buffers: Vec<Vec<u8>>,
     exchanges: Vec<Exchange>,
 }
@@ -164,6 +166,7 @@ impl Engine {
                 frame: 0,
                 conversations: 0,
                 released: Vec::new(),
+                held: vec![0; SHARDS],
                 buffers: Vec::new(),
                 exchanges: Vec::new(),
             },
@@ -251,6 +254,9 @@ impl Workshop {
         }
         if let Some(pending) = self.pending.get_mut(self.shard) {
             pending.push(exchange, finding);
+            for finding in pending.crowded() {
+                self.settle(finding, None);
+            }
         }
     }
 
@@ -286,3 +292,6 @@ impl Workshop {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

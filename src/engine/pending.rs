@@ -9,6 +9,8 @@ use crate::model::finding::Finding;
 
 /// How long an answer is waited for, by capture time (CONTRACT: events).
 const PATIENCE: Duration = Duration::from_millis(500);
+/// Findings of one shard that may wait: the clock of a capture can stand still.
+const MOST: usize = 4096;
 
 /// An exchange of a conversation of one shard.
 pub(super) type Exchange = (u64, u32);
@@ -18,9 +20,10 @@ pub(super) type Exchange = (u64, u32);
 pub(super) struct Pending {
     waiting: HashMap<Exchange, Vec<Finding>, ahash::RandomState>,
     deadlines: BinaryHeap<Reverse<(Timestamp, Exchange)>>,
+    count: usize,
 }
 
-/// Whether a finding of that time has waited long enough at `now`.
+/// Whether a finding has waited long enough at `now`.
 pub(super) fn is_overdue(finding: &Finding, now: Timestamp) -> bool {
     finding.time.after(PATIENCE) <= now
 }
@@ -29,6 +32,21 @@ impl Pending {
     pub(super) fn push(&mut self, exchange: Exchange, finding: Finding) {
         self.deadlines.push(Reverse((finding.time.after(PATIENCE), exchange)));
         self.waiting.entry(exchange).or_default().push(finding);
+        self.count += 1;
+    }
+
+    /// What has to go because too much waits, the longest first.
+    pub(super) fn crowded(&mut self) -> Vec<Finding> {
+        let mut crowded = Vec::new();
+        if self.deadlines.len() > 4 * MOST {
+            self.deadlines.retain(|Reverse((_, exchange))| self.waiting.contains_key(exchange));
+        }
+        while self.count > MOST
+            && let Some(Reverse((_, exchange))) = self.deadlines.pop()
+        {
+            crowded.extend(self.take(exchange));
+        }
+        crowded
     }
 
     /// What waited for this exchange.
@@ -36,7 +54,9 @@ impl Pending {
         if self.waiting.is_empty() {
             return Vec::new();
         }
-        self.waiting.remove(&exchange).unwrap_or_default()
+        let taken = self.waiting.remove(&exchange).unwrap_or_default();
+        self.count -= taken.len();
+        taken
     }
 
     /// What has waited long enough at `now`, the longest first.
@@ -48,7 +68,9 @@ impl Pending {
             }
             self.deadlines.pop();
             let Some(waiting) = self.waiting.get_mut(&exchange) else { continue };
+            let before = overdue.len();
             overdue.extend(waiting.extract_if(.., |finding| is_overdue(finding, now)));
+            self.count -= overdue.len() - before;
             if waiting.is_empty() {
                 self.waiting.remove(&exchange);
             }

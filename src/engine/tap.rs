@@ -9,7 +9,7 @@ use crate::model::{Direction, Field, FlowKey, Surface};
 use crate::protocol::Output;
 
 use super::body::{Body, Skip};
-use super::conversation::Conversation;
+use super::conversation::{self, Conversation};
 use super::inspect::{Followed, RawHttp, Scene, Vessel};
 use super::marks::{Carried, Carrier, Marks};
 use super::{Workshop, exposure};
@@ -47,6 +47,21 @@ impl<'a> Tap<'a> {
         if let Some(mut text) = self.conversation.half(direction).text.take() {
             self.look_into(&mut text);
         }
+    }
+
+    /// To make room: what is decoded of the bodies of a direction is looked at and goes; with `all`, decoders too.
+    pub(super) fn relieve(&mut self, direction: Direction, all: bool) {
+        let half = self.conversation.half(direction);
+        let mut parts = [half.body.take(), half.text.take()];
+        for body in parts.iter_mut().flatten() {
+            self.look_into(body);
+            body.forget();
+            if all && body.give_up() {
+                self.conversation.lose(direction, "memory-limit", 0, self.now.frame);
+            }
+        }
+        let half = self.conversation.half(direction);
+        [half.body, half.text] = parts;
     }
 
     /// So many bytes of no message are missing.
@@ -242,7 +257,7 @@ impl Output for Tap<'_> {
         remembered.number = exchange;
         remembered.method.extend_from_slice(head.method);
         remembered.host.extend_from_slice(header(head.headers, "host").unwrap_or_default());
-        remembered.target.extend_from_slice(head.target);
+        remembered.target.extend_from_slice(conversation::shown_part(head.target));
         remembered.version = head.version;
         self.conversation.begin(remembered);
         if self.is_of_interest(head.bytes, head.headers, head.target, false) {
@@ -309,7 +324,7 @@ impl Output for Tap<'_> {
             let is_open = self.conversation.exchange(exchange).is_some_and(|known| known.status.is_none());
             let until = if is_open { until.min(exchange) } else { until };
             while self.conversation.exchanges.front().is_some_and(|first| first.number < until) {
-                if let Some(done) = self.conversation.exchanges.pop_front() {
+                if let Some(done) = self.conversation.forget_exchange() {
                     self.workshop.release_exchange(self.conversation.number, done.number, done.status);
                     self.workshop.recycle_exchange(done);
                 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::reassembly::{BEFORE_START, Half, Out, Shared, Span, Wait};
 use super::sequence::Sequence;
 use super::timer::{Tick, Ticks};
-use super::{Interest, LossReason, Receiver};
+use super::{Interest, LossReason, Piece, Receiver};
 use crate::model::segment::{Flags, Segment};
 use crate::model::{FlowKey, Side};
 
@@ -254,7 +254,7 @@ impl<R: Receiver> Pair<'_, '_, R> {
                                 }
                             }
                             Wait::Other => peer.absent(),
-                            Wait::Acknowledged | Wait::Hole => self.give_up(side),
+                            Wait::Acknowledged | Wait::Hole => self.give_up_hole(side, LossReason::Gap),
                         }
                         break;
                     }
@@ -274,32 +274,67 @@ impl<R: Receiver> Pair<'_, '_, R> {
         if frame(self.high) < frame(self.low) { [Side::High, Side::Low] } else { [Side::Low, Side::High] }
     }
 
-    fn give_up(&mut self, side: Side) {
+    /// Hands on what is next in both directions, in turns: what acknowledges something after it, else by capture.
+    fn flow_on(&mut self) {
+        loop {
+            // The end of the one is told before what the other sent upon it.
+            self.end(Side::Low);
+            self.end(Side::High);
+            let side = match (self.low.ready(self.high), self.high.ready(self.low)) {
+                (None, None) => return,
+                (Some(low), Some(high)) if high < low => Side::High,
+                (None, _) => Side::High,
+                _ => Side::Low,
+            };
+            self.pass_first(side);
+        }
+    }
+
+    fn give_up_hole(&mut self, side: Side, reason: LossReason) {
+        let own = match side {
+            Side::Low => &mut *self.low,
+            Side::High => &mut *self.high,
+        };
+        own.give_up_hole(side, reason, &mut self.out);
+    }
+
+    fn pass_first(&mut self, side: Side) {
         let (own, shared) = match side {
             Side::Low => (&mut *self.low, &mut *self.shared),
             Side::High => (&mut *self.high, &mut *self.shared),
         };
-        own.relieve(side, LossReason::Gap, shared, &mut self.out);
+        own.pass_first(side, shared, &mut self.out);
     }
 
-    /// Hands on what is next in both directions, as long as the one lets the other.
-    fn flow_on(&mut self) {
+    /// Declares lost what `side` sent before `ack`, where nothing that it sent is early. Says whether that was so.
+    fn give_up_before(&mut self, side: Side, ack: Sequence) -> bool {
+        let own = match side {
+            Side::Low => &mut *self.low,
+            Side::High => &mut *self.high,
+        };
+        !own.holds() && own.give_up_before(side, ack, &mut self.out)
+    }
+
+    /// Hands on all that is early, in turns, and gives up what is missing in between: because the flow is over (`is_last`),
+    /// or to make room.
+    fn flush(&mut self, is_last: bool) {
+        let reason = if is_last { LossReason::Gap } else { LossReason::BufferLimit };
+        self.low.settle();
+        self.high.settle();
         loop {
-            let mut moved = false;
-            for side in self.order() {
-                // The end of the one is told before what the other sent upon it.
-                self.end(side.other());
-                let (own, peer, shared) = match side {
-                    Side::Low => (&mut *self.low, &*self.high, &mut *self.shared),
-                    Side::High => (&mut *self.high, &*self.low, &mut *self.shared),
-                };
-                if !own.has(Half::ENDED | Half::UNSETTLED) {
-                    moved |= own.drain(side, Some(peer), shared, &mut self.out);
-                    self.end(side);
-                }
-            }
-            if !moved {
-                return;
+            self.flow_on();
+            let low = self.low.held_back(self.high).map(|held| (held, Side::Low));
+            let high = self.high.held_back(self.low).map(|held| (held, Side::High));
+            // A hole before what lacks nothing comes first; where each waits for the other, what was captured first.
+            let first = low
+                .into_iter()
+                .chain(high)
+                .min_by_key(|(held, _)| (!held.is_behind_hole, held.lacking.is_some(), held.frame));
+            let Some((held, side)) = first else { return };
+            if held.is_behind_hole {
+                self.give_up_hole(side, reason);
+            } else if !held.lacking.is_some_and(|ack| is_last && self.give_up_before(side.other(), ack)) {
+                self.pass_first(side);
             }
         }
     }
@@ -341,15 +376,13 @@ impl<R: Receiver> Pair<'_, '_, R> {
     }
 
     fn conclude(&mut self) {
-        let [first, second] = self.order();
-        let is_answer = self.half(second).blocks() && !self.half(first).blocks();
-        for side in if is_answer { [second, first] } else { [first, second] } {
-            let (own, shared) = match side {
-                Side::Low => (&mut *self.low, &mut *self.shared),
-                Side::High => (&mut *self.high, &mut *self.shared),
-            };
-            own.conclude(side, shared, &mut self.out);
+        if self.low.is_busy() || self.high.is_busy() {
+            self.flush(true);
         }
+        self.low.conclude(Side::Low, &mut self.out);
+        self.high.conclude(Side::High, &mut self.out);
+        self.low.free(self.shared);
+        self.high.free(self.shared);
     }
 }
 
@@ -367,15 +400,58 @@ impl<S> Flow<S> {
         let mut pair = Pair { low: &mut self.low, high: &mut self.high, shared, out };
         let result = work(&mut pair);
         if pair.out.interest == Interest::Nothing && interest == Interest::More {
-            self.marks |= Self::MUTED;
-            self.low.free(shared);
-            self.high.free(shared);
+            self.mute(shared);
         }
         result
     }
 
-    /// Takes a segment.
+    /// Takes a segment of the ordinary kind, and says whether it was one: both directions are known and wait for nothing,
+    /// the segment carries what is next or nothing, and no bit that begins or ends anything.
     #[inline]
+    pub(super) fn take_ordinary<R: Receiver<State = S>>(
+        &mut self,
+        segment: &Segment<'_>,
+        now: super::Now,
+        shared: &mut Shared,
+        receiver: &mut R,
+    ) -> bool {
+        const BITS: u8 = Flags::SYN | Flags::FIN | Flags::RST | Flags::ACK;
+        if self.has(Self::MUTED | Self::WAITING) || segment.flags.0 & BITS != Flags::ACK || segment.cut > 0 {
+            return false;
+        }
+        let (own, peer) = match segment.sender {
+            Side::Low => (&mut self.low, &mut self.high),
+            Side::High => (&mut self.high, &mut self.low),
+        };
+        let ack = Sequence(segment.acknowledgment);
+        if own.is_busy() || peer.is_busy() {
+            return false;
+        }
+        let bytes = segment.payload;
+        if !bytes.is_empty() {
+            if peer.lacks(ack) || !own.take_next(Sequence(segment.sequence), bytes, shared.secret) {
+                return false;
+            }
+        }
+        own.seen();
+        peer.acknowledge(ack);
+        if !bytes.is_empty() {
+            let piece = Piece::Data { bytes, frame: now.frame, time: now.time };
+            if receiver.piece(&self.key, &mut self.state, segment.sender, piece, now) == Interest::Nothing {
+                self.mute(shared);
+            }
+        }
+        true
+    }
+
+    #[cold]
+    fn mute(&mut self, shared: &mut Shared) {
+        self.marks |= Self::MUTED;
+        self.low.free(shared);
+        self.high.free(shared);
+    }
+
+    /// Takes a segment of any kind.
     pub(super) fn segment<R: Receiver<State = S>>(
         &mut self,
         segment: &Segment<'_>,
@@ -413,15 +489,7 @@ impl<S> Flow<S> {
         receiver: &mut R,
     ) -> Course {
         self.with(shared, receiver, now, |pair| {
-            for side in pair.order() {
-                let (own, shared) = match side {
-                    Side::Low => (&mut *pair.low, &mut *pair.shared),
-                    Side::High => (&mut *pair.high, &mut *pair.shared),
-                };
-                while own.first_frame().is_some() {
-                    own.relieve(side, LossReason::BufferLimit, shared, &mut pair.out);
-                }
-            }
+            pair.flush(false);
             pair.settle(false)
         })
     }

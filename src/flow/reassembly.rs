@@ -4,10 +4,14 @@
 //! while it is needed. Of any byte the first one received counts.
 //!
 //! **Conflicts.** Early bytes are compared with every later copy of them. Bytes handed on are gone, so a record stays:
-//! a keyed 32-bit hash of each of the last nine runs of bytes handed on, and the last eight bytes. A retransmission is compared
-//! run by run where it covers whole runs, and by those eight bytes where it reaches beyond what was known.
+//! a keyed 32-bit digest of each of the last nine runs of bytes handed on, and the last eight bytes. A retransmission is
+//! compared run by run where it covers whole runs, and by those eight bytes where it reaches beyond what was known.
 //! One that lies within a run, or goes back further, is dropped without comparison; so is a lone byte just before the
 //! next (a keep-alive, RFC 9293 section 3.8.4, may carry garbage).
+//!
+//! The digest is made for each segment, so it is bounded: of a run of up to 192 bytes it takes every one, of a longer run the length and
+//! twelve samples of 16 bytes, from its first to its last, evenly spread. A conflict that spares all samples is not seen;
+//! in a run of 1448 bytes one of more than 114 bytes in a row always is. (Hashing everything would double the cost of a segment.)
 
 use std::collections::BTreeMap;
 
@@ -27,14 +31,20 @@ const LARGEST_WINDOW: i32 = 1 << 30;
 pub(super) const BEFORE_START: i32 = 1 << 16;
 /// Runs remembered beside the newest.
 const RUNS: usize = 8;
+/// Bytes of a sample that goes into a digest.
+const SAMPLE: usize = 16;
+/// Samples of a run.
+const SAMPLES: usize = 12;
 /// The position of the first byte, so that earlier ones can be told.
 const ORIGIN: u64 = 1 << 40;
 
 /// What all directions of a table share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// Secret of the hashes.
+    /// Secret of the index.
     pub(super) seed: RandomState,
+    /// Secret of the digests.
+    pub(super) secret: Secret,
     /// Bytes kept early for each direction, at most.
     pub(super) early_per_direction: usize,
     /// Bytes kept early in all.
@@ -43,6 +53,46 @@ pub(super) struct Shared {
     pub(super) hole: Ticks,
     /// The clock.
     pub(super) tick: Tick,
+}
+
+/// The key of digests, drawn anew for each table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Secret([u64; 2]);
+
+impl Secret {
+    pub(super) fn new(seed: &RandomState) -> Self {
+        Self([seed.hash_one(1_u8), seed.hash_one(2_u8)])
+    }
+
+    /// A digest of a run: the sum of its samples, each multiplied with itself and folded, under a key of its own.
+    #[inline]
+    fn digest(self, bytes: &[u8]) -> u32 {
+        let Self([mut key, other]) = self;
+        let mut sum = other ^ bytes.len() as u64;
+        let mut add = |sample: &[u8; SAMPLE]| {
+            let sample = u128::from_le_bytes(*sample);
+            let product = u128::from(sample as u64 ^ key) * u128::from((sample >> 64) as u64 ^ other);
+            sum = sum.wrapping_add(product as u64 ^ (product >> 64) as u64);
+            key = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        };
+        let Some(last) = bytes.last_chunk::<SAMPLE>() else {
+            let mut padded = [0; SAMPLE];
+            padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+            add(&padded);
+            return (sum ^ sum >> 32) as u32;
+        };
+        let before_last = bytes.len() - SAMPLE;
+        let stride = SAMPLE.max(before_last / (SAMPLES - 1));
+        let mut rest = bytes;
+        for _ in 0..before_last.div_ceil(stride).min(SAMPLES - 1) {
+            if let Some(sample) = rest.first_chunk() {
+                add(sample);
+            }
+            rest = rest.get(stride..).unwrap_or_default();
+        }
+        add(last);
+        (sum ^ sum >> 32) as u32
+    }
 }
 
 /// The way out of one flow to its receiver.
@@ -129,6 +179,17 @@ pub(super) enum Wait {
     Reset,
 }
 
+/// What keeps early bytes back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeldBack {
+    /// The frame that carried them.
+    pub(super) frame: u64,
+    /// Bytes before them are missing.
+    pub(super) is_behind_hole: bool,
+    /// They acknowledge this, and the other direction lacks some of it.
+    pub(super) lacking: Option<Sequence>,
+}
+
 /// Bytes that wait behind a hole.
 #[derive(Debug)]
 struct Early {
@@ -210,6 +271,8 @@ impl Half {
     const ACKED: u16 = 1 << 7;
     /// Its bytes are acknowledged but not captured: nobody waits for them.
     const ABSENT: u16 = 1 << 8;
+    /// Something is early.
+    const EARLY: u16 = 1 << 9;
 
     #[inline]
     pub(super) fn has(&self, marks: u16) -> bool {
@@ -274,15 +337,31 @@ impl Half {
             }
     }
 
-    /// Whether anything waits here, or an end was announced: what the quick way must not pass by.
+    /// Whether anything waits here, or an end was announced and not told: what the quick way must not pass by.
     #[inline]
     pub(super) fn is_busy(&self) -> bool {
-        self.has(Self::FIN | Self::UNSETTLED) || self.holds()
+        self.has(Self::EARLY | Self::UNSETTLED | Self::RESET)
+            || self.marks & (Self::FIN | Self::ENDED) == Self::FIN
     }
 
     #[inline]
     pub(super) fn holds(&self) -> bool {
-        self.extra.as_ref().is_some_and(|extra| !extra.early.is_empty())
+        self.has(Self::EARLY)
+    }
+
+    /// Takes a payload that is next, with the peer's permission: `false` where it is not next.
+    /// Nothing may wait here ([`Self::is_busy`]).
+    #[inline]
+    pub(super) fn take_next(&mut self, start: Sequence, bytes: &[u8], secret: Secret) -> bool {
+        if self.marks & (Self::KNOWN | Self::FIN) != Self::KNOWN
+            || start != self.next
+            || bytes.len() > LARGEST_WINDOW as usize
+        {
+            return false;
+        }
+        self.remember(bytes, secret);
+        self.next = self.next.plus(bytes.len() as u32);
+        true
     }
 
     /// The frame of the first early bytes.
@@ -310,6 +389,7 @@ impl Half {
     pub(super) fn free(&mut self, shared: &mut Shared) {
         if let Some(extra) = self.extra.take() {
             shared.held = shared.held.saturating_sub(extra.held);
+            self.marks &= !Self::EARLY;
         }
     }
 
@@ -394,7 +474,7 @@ impl Half {
             self.compare(sender, known, span, shared, out);
             span = span.skip(known.min(span.len()));
             start = self.next;
-        } else if offset < -BEFORE_START {
+        } else if offset < -BEFORE_START || self.has(Self::ENDED) {
             return;
         }
         if span.len() == 0 {
@@ -421,7 +501,7 @@ impl Half {
                 let known = self.next.offset_from(start);
                 return self.pass(sender, span.skip(u32::try_from(known).unwrap_or(0)), shared, out);
             }
-            self.relieve(sender, LossReason::BufferLimit, shared, out);
+            self.relieve(sender, peer, shared, out);
             let known = self.next.offset_from(start);
             if known > 0 && self.has(Self::KNOWN) {
                 span = span.skip((known as u32).min(span.len()));
@@ -477,7 +557,7 @@ impl Half {
     #[inline]
     fn hand_on<R: Receiver>(&mut self, sender: Side, span: Span<'_>, shared: &Shared, out: &mut Out<'_, R>) {
         let (frame, time) = (out.now.frame, out.now.time);
-        self.emit(sender, span, frame, time, &shared.seed, out);
+        self.emit(sender, span, frame, time, shared.secret, out);
     }
 
     fn hand_on_early<R: Receiver>(
@@ -491,8 +571,11 @@ impl Half {
         shared.held = shared.held.saturating_sub(cost);
         if let Some(extra) = &mut self.extra {
             extra.held = extra.held.saturating_sub(cost);
+            if extra.early.is_empty() {
+                self.marks &= !Self::EARLY;
+            }
         }
-        self.emit(sender, early.span(), early.frame, early.time, &shared.seed, out);
+        self.emit(sender, early.span(), early.frame, early.time, shared.secret, out);
     }
 
     #[inline]
@@ -502,11 +585,11 @@ impl Half {
         span: Span<'_>,
         frame: u64,
         time: Timestamp,
-        seed: &RandomState,
+        secret: Secret,
         out: &mut Out<'_, R>,
     ) {
         if !span.bytes.is_empty() {
-            self.remember(span.bytes, seed);
+            self.remember(span.bytes, secret);
             out.piece(sender, Piece::Data { bytes: span.bytes, frame, time });
         }
         if span.cut > 0 {
@@ -519,7 +602,10 @@ impl Half {
     #[inline]
     fn move_on(&mut self, count: u32) {
         self.next = self.next.plus(count);
-        if let Some(extra) = &mut self.extra {
+        // Where nothing waits there is no position; the next early bytes set it anew.
+        if self.is_busy()
+            && let Some(extra) = &mut self.extra
+        {
             extra.at = extra.at.saturating_add(u64::from(count));
             extra.wait = None;
         }
@@ -545,7 +631,13 @@ impl Half {
         out: &mut Out<'_, R>,
     ) {
         let (frame, time) = (out.now.frame, out.now.time);
+        let is_first = !self.holds();
+        self.marks |= Self::EARLY;
         let extra = self.extra();
+        if is_first {
+            extra.at = ORIGIN;
+            extra.wait = None;
+        }
         let mut position = extra.at.saturating_add_signed(i64::from(offset));
         let mut span = span;
         let mut conflicting = 0;
@@ -581,46 +673,83 @@ impl Half {
         out.lost(sender, LossReason::ConflictingRetransmission, conflicting as u64);
     }
 
-    /// Hands on the early bytes that are next, as long as `peer` does not lack what they acknowledge.
-    pub(super) fn drain<R: Receiver>(
-        &mut self,
-        sender: Side,
-        peer: Option<&Self>,
-        shared: &mut Shared,
-        out: &mut Out<'_, R>,
-    ) -> bool {
-        let mut any = false;
-        while let Some(extra) = &mut self.extra
-            && let Some(entry) = extra.early.first_entry()
-            && *entry.key() <= extra.at
-            && !peer.is_some_and(|peer| entry.get().ack.is_some_and(|ack| peer.lacks(ack)))
-        {
-            let early = entry.remove();
-            self.hand_on_early(sender, &early, shared, out);
-            any = true;
+    /// The frame of the first early bytes, where these are next and `peer` does not lack what they acknowledge.
+    pub(super) fn ready(&self, peer: &Self) -> Option<u64> {
+        if self.has(Self::ENDED | Self::UNSETTLED) {
+            return None;
         }
-        any
+        let extra = self.extra.as_ref()?;
+        let (first, early) = extra.early.first_key_value()?;
+        let may = *first <= extra.at && early.ack.is_none_or(|ack| !peer.lacks(ack));
+        may.then_some(early.frame)
     }
 
-    /// Gives up the first thing waited for and hands on what waited for it.
-    pub(super) fn relieve<R: Receiver>(
+    /// What keeps the first early bytes back: their frame, the hole before them, what `peer` lacks of what they acknowledge.
+    pub(super) fn held_back(&self, peer: &Self) -> Option<HeldBack> {
+        let extra = self.extra.as_ref()?;
+        let (first, early) = extra.early.first_key_value()?;
+        Some(HeldBack {
+            frame: early.frame,
+            is_behind_hole: *first > extra.at,
+            lacking: early.ack.filter(|ack| peer.lacks(*ack)),
+        })
+    }
+
+    /// Hands on the first early bytes, which must be next.
+    pub(super) fn pass_first<R: Receiver>(
         &mut self,
         sender: Side,
-        reason: LossReason,
         shared: &mut Shared,
         out: &mut Out<'_, R>,
     ) {
+        if let Some(extra) = &mut self.extra
+            && let Some((_, early)) = extra.early.pop_first()
+        {
+            self.hand_on_early(sender, &early, shared, out);
+        }
+    }
+
+    /// Declares lost what is missing before the first early bytes, else before the FIN.
+    pub(super) fn give_up_hole<R: Receiver>(
+        &mut self,
+        sender: Side,
+        reason: LossReason,
+        out: &mut Out<'_, R>,
+    ) {
         self.settle();
-        let hole =
-            match self.extra.as_ref().and_then(|extra| Some((extra.early.first_key_value()?.0, extra.at))) {
-                Some((first, at)) => u32::try_from(first.saturating_sub(at)).unwrap_or(u32::MAX),
-                None if self.marks & (Self::FIN | Self::RESET) == Self::FIN => {
-                    u32::try_from(self.fin.offset_from(self.next)).unwrap_or(0)
-                }
-                None => 0,
-            };
+        let first = self.extra.as_ref().and_then(|extra| Some((extra.early.first_key_value()?.0, extra.at)));
+        let hole = match first {
+            Some((first, at)) => u32::try_from(first.saturating_sub(at)).unwrap_or(u32::MAX),
+            None if self.marks & (Self::FIN | Self::RESET) == Self::FIN => {
+                u32::try_from(self.fin.offset_from(self.next)).unwrap_or(0)
+            }
+            None => 0,
+        };
         self.give_up(sender, hole, reason, out);
-        self.drain(sender, None, shared, out);
+    }
+
+    /// Declares lost what the other end says it has received before `ack`, where that is more than a FIN.
+    /// Of a direction that was never captured nothing is lost.
+    pub(super) fn give_up_before<R: Receiver>(
+        &mut self,
+        sender: Side,
+        ack: Sequence,
+        out: &mut Out<'_, R>,
+    ) -> bool {
+        let unseen = if self.has(Self::ENDED) || !self.has(Self::SEEN) { 0 } else { self.unseen(ack) };
+        if unseen > 1 {
+            self.give_up(sender, unseen, LossReason::Gap, out);
+        }
+        unseen > 1
+    }
+
+    /// Makes room for further early bytes: the first ones go.
+    fn relieve<R: Receiver>(&mut self, sender: Side, peer: &Self, shared: &mut Shared, out: &mut Out<'_, R>) {
+        self.give_up_hole(sender, LossReason::BufferLimit, out);
+        self.pass_first(sender, shared, out);
+        while self.ready(peer).is_some() {
+            self.pass_first(sender, shared, out);
+        }
     }
 
     /// The stream ends at `fin`, by FIN or by RST. The first FIN holds.
@@ -656,21 +785,16 @@ impl Half {
         }
     }
 
-    /// Gives up all that is waited for, hands on the rest and the end.
-    pub(super) fn conclude<R: Receiver>(&mut self, sender: Side, shared: &mut Shared, out: &mut Out<'_, R>) {
+    /// Gives up what is missing before the end, and hands on the end. Nothing is early any more.
+    pub(super) fn conclude<R: Receiver>(&mut self, sender: Side, out: &mut Out<'_, R>) {
         if self.has(Self::ENDED) {
-            return self.free(shared);
+            return;
         }
-        while self.holds() {
-            self.relieve(sender, LossReason::Gap, shared, out);
-        }
-        self.relieve(sender, LossReason::Gap, shared, out);
-        if self.has(Self::SEEN) && !self.has(Self::FIN) {
-            let unseen = if self.has(Self::ACKED) { self.unseen(self.acked) } else { 0 };
-            self.give_up(sender, if unseen > 1 { unseen } else { 0 }, LossReason::Gap, out);
+        self.give_up_hole(sender, LossReason::Gap, out);
+        if !self.has(Self::FIN) && self.has(Self::ACKED) {
+            self.give_up_before(sender, self.acked, out);
         }
         self.end(sender, out);
-        self.free(shared);
     }
 
     /// What it waits for now, and whether that has lasted long enough: `segments` and `grace` for what can only be
@@ -747,9 +871,9 @@ impl Half {
 
     /// Records what was handed on.
     #[inline]
-    fn remember(&mut self, bytes: &[u8], seed: &RandomState) {
+    fn remember(&mut self, bytes: &[u8], secret: Secret) {
         let run = match u16::try_from(bytes.len()) {
-            Ok(len) => Run { hash: seed.hash_one(bytes) as u32, len },
+            Ok(len) => Run { hash: secret.digest(bytes), len },
             Err(_) => Run::default(),
         };
         if run.len == 0 {
@@ -818,7 +942,7 @@ impl Half {
             let Some(run) = self.run(back) else { break };
             let Some(begin) = end.checked_sub(usize::from(run.len)) else { break };
             if let Some(copy) = bytes.get(begin..end)
-                && shared.seed.hash_one(copy) as u32 != run.hash
+                && shared.secret.digest(copy) != run.hash
             {
                 conflicting += copy.len();
             }

@@ -6,12 +6,14 @@ pub(super) struct Sequence(pub(super) u32);
 
 impl Sequence {
     /// The number `count` octets on.
+    #[inline]
     pub(super) fn plus(self, count: u32) -> Self {
         Self(self.0.wrapping_add(count))
     }
 
     /// Octets from `earlier` to this number; negative where it lies before. Right as long as the two are less
     /// than 2^31 apart.
+    #[inline]
     pub(super) fn offset_from(self, earlier: Self) -> i32 {
         self.0.wrapping_sub(earlier.0) as i32
     }

@@ -6,7 +6,7 @@ use ahash::RandomState;
 use hashbrown::HashTable;
 
 use super::connection::{Course, Flow, GRACE};
-use super::reassembly::{Half, Shared};
+use super::reassembly::{Half, Secret, Shared};
 use super::sequence::Sequence;
 use super::timer::{Clock, Links, List, Tick, Ticks};
 use super::{Close, Limits, LossReason, Now, Receiver};
@@ -87,12 +87,14 @@ impl<R: Receiver> Table<R> {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let idle = Ticks::new(limits.idle);
+        let seed = RandomState::new();
         Self {
             index: HashTable::new(),
             flows: Slab::default(),
             clock: Clock::default(),
             shared: Shared {
-                seed: RandomState::new(),
+                secret: Secret::new(&seed),
+                seed,
                 early_per_direction: limits.early_per_direction,
                 held: 0,
                 hole: Ticks::new(limits.hole),
@@ -137,11 +139,35 @@ impl<R: Receiver> Table<R> {
     }
 
     /// Takes a TCP segment.
+    #[inline]
     pub fn segment(&mut self, segment: &Segment<'_>, now: Now, receiver: &mut R) {
         self.advance(now, receiver);
         self.stats.segments += 1;
         let hash = self.shared.seed.hash_one(segment.key);
-        let mut found = self.find(hash, &segment.key);
+        let found = self.find(hash, &segment.key);
+        if let Some(slot) = found
+            && let Some(flow) = self.flows.get_mut(slot)
+            && flow.take_ordinary(segment, now, &mut self.shared, receiver)
+        {
+            if flow.last != self.shared.tick || flow.has(Flow::<R::State>::BRIEF) {
+                self.heard(slot, !segment.payload.is_empty());
+            }
+            return;
+        }
+        self.extraordinary(segment, found, hash, now, receiver);
+    }
+
+    /// Takes a segment that begins or ends something, comes early or late, or is of a flow that waits.
+    #[inline(never)]
+    fn extraordinary(
+        &mut self,
+        segment: &Segment<'_>,
+        found: Option<u32>,
+        hash: u64,
+        now: Now,
+        receiver: &mut R,
+    ) {
+        let mut found = found;
         if let Some(slot) = found
             && segment.flags.0 & (Flags::SYN | Flags::RST) == Flags::SYN
             && self.flows.get(slot).is_some_and(|flow| flow.is_reused_by(segment, self.shared.tick))
@@ -275,9 +301,12 @@ impl<R: Receiver> Table<R> {
     #[inline]
     fn heard(&mut self, slot: u32, payload: bool) {
         let Some(flow) = self.flows.get_mut(slot) else { return };
-        flow.last = self.shared.tick;
-        let list = if flow.has(Flow::<R::State>::BRIEF) { &mut self.brief } else { &mut self.lasting };
-        list.renew(&mut self.order, slot);
+        // Silence is measured in ticks: within one the order of the lists does not matter.
+        if flow.last != self.shared.tick {
+            flow.last = self.shared.tick;
+            let list = if flow.has(Flow::<R::State>::BRIEF) { &mut self.brief } else { &mut self.lasting };
+            list.renew(&mut self.order, slot);
+        }
         self.sort(slot, payload);
     }
 

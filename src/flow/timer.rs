@@ -30,14 +30,17 @@ impl Ticks {
 }
 
 impl Tick {
+    #[inline]
     pub(super) fn since(self, earlier: Self) -> Ticks {
         Ticks(self.0.wrapping_sub(earlier.0))
     }
 
+    #[inline]
     pub(super) fn after(self, span: Ticks) -> Self {
         Self(self.0.wrapping_add(span.0))
     }
 
+    #[inline]
     pub(super) fn is_before(self, other: Self) -> bool {
         (self.0.wrapping_sub(other.0) as i32) < 0
     }
@@ -53,10 +56,11 @@ pub(super) struct Clock {
 }
 
 impl Clock {
+    #[inline]
     pub(super) fn advance(&mut self, time: Timestamp) -> Tick {
         let mark = *self.mark.get_or_insert(time);
         if time >= mark {
-            let step = u64::try_from(time.since(mark).as_nanos()).unwrap_or(u64::MAX);
+            let step = time.as_nanos().abs_diff(mark.as_nanos());
             self.elapsed = self.elapsed.wrapping_add(step.min(LONGEST_STEP));
             self.mark = Some(time);
             self.behind = 0;
@@ -70,6 +74,7 @@ impl Clock {
         self.tick()
     }
 
+    #[inline]
     pub(super) fn tick(&self) -> Tick {
         Tick((self.elapsed >> TICK_BITS) as u32)
     }

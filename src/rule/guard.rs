@@ -30,10 +30,13 @@ const REACH: usize = 64;
 const USERINFO: usize = 256;
 /// Bytes of the rest of a name, on either side.
 const NAME: usize = 40;
+/// Bytes of a token in front of markup within it.
+const MARKED_UP: usize = 2;
 /// Bytes of a word between a name and the credential.
 const SCHEME: usize = 16;
 /// How quotes are written within other text.
-const QUOTES: [&[u8]; 8] = [b"&quot;", b"&#34;", b"&#39;", b"&#x27;", b"&apos;", b"u0022", b"u0027", b"%22"];
+const QUOTES: [&[u8]; 10] =
+    [b"%5d", b"%5b", b"&quot;", b"&#34;", b"&#39;", b"&#x27;", b"&apos;", b"u0022", b"u0027", b"%22"];
 
 impl Guard {
     /// The weaker of two: what one of them lets pass.
@@ -56,7 +59,12 @@ impl Guard {
             Self::Run(least, first) => {
                 let behind = bytes.get(end..).and_then(|rest| rest.get(..usize::from(least)));
                 (!first || begins_word(bytes.get(..start).unwrap_or_default()))
-                    && behind.is_some_and(|behind| !behind.iter().any(|&byte| is_break(byte)))
+                    && match behind.map(|behind| behind.iter().position(|&byte| is_break(byte))) {
+                        Some(None) => true,
+                        // Markup may stand in the middle of a token.
+                        Some(Some(at)) => at >= MARKED_UP && bytes.get(end + at) == Some(&b'<'),
+                        None => false,
+                    }
             }
             Self::Userinfo => has_userinfo(bytes.get(end..).unwrap_or_default()),
             Self::Assigned(least) => {
@@ -233,7 +241,7 @@ impl Text<'_> {
         if quote.is_some() {
             self.skip(1, |_| true);
         } else {
-            let _ = QUOTES.iter().any(|quote| self.strip(quote));
+            let _ = self.strip(b"<![cdata[") || QUOTES.iter().any(|quote| self.strip(quote));
         }
         (quote, escaped)
     }

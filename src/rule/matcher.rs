@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::model::message::Origin;
-use crate::model::{Confidence, Field, Surface};
+use crate::model::{Confidence, Field, Severity, Surface};
 
 use super::allow;
 use super::check::{Check, Does, Page, Subject, Verdict};
@@ -258,7 +258,13 @@ impl Attempt<'_, '_> {
         }
         let subject = Subject { secret, whole: value.get(found.whole.clone()).unwrap_or(secret) };
         let mut confidence = rule.confidence;
+        let mut severity = rule.severity;
         let mut reasons = Vec::new();
+        if self.field.rule_name().is_some_and(is_example) {
+            severity = severity.min(Severity::Low);
+            confidence = lower(confidence);
+            reasons.push(Cow::Borrowed("an example by its name"));
+        }
         for check in &rule.checks {
             let Check { does: Does::Judge(judge), parameter, .. } = check else { continue };
             match judge(&subject, parameter) {
@@ -284,7 +290,7 @@ impl Attempt<'_, '_> {
             secret,
             replaced,
             whole: found.whole,
-            severity: rule.severity,
+            severity,
             confidence,
             reasons,
             detail: None,
@@ -336,6 +342,15 @@ fn is_in_place(rule: &Rule, field: &Field<'_>, context: &Context<'_>) -> bool {
         field
             .rule_name()
             .is_some_and(|name| names.is_match(name.as_bytes()) || names.is_match(innermost(name).as_bytes()))
+    })
+}
+
+/// Whether a path leads through examples, as interface descriptions have them: `paths.get.examples[0].value`.
+fn is_example(name: &str) -> bool {
+    name.split(['.', '[', ']']).any(|segment| {
+        segment.eq_ignore_ascii_case("example")
+            || segment.eq_ignore_ascii_case("examples")
+            || segment == "x-example"
     })
 }
 

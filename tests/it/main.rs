@@ -1,8 +1,17 @@
 //! The integration tests: the house rules, cases as data, real captures as they are and disturbed, attacks, the command itself.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test says what went wrong by panicking; clippy knows the functions marked as tests only"
+)]
+
 mod attacks;
 mod captures;
 mod cases;
 mod command;
 mod house;
+mod placement;
 mod support;

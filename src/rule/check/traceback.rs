@@ -25,6 +25,9 @@ pub(super) fn python(value: &[u8], out: &mut Vec<Page>) {
         let start = from + at;
         let behind = start + HEADER.len();
         from = behind;
+        if is_doctest(value.get(..start).unwrap_or_default()) {
+            continue;
+        }
         let trace = match Trace::read(value, start, behind) {
             Ok(trace) => trace,
             Err(frames) => {
@@ -236,6 +239,13 @@ impl Lines {
             }
         }
     }
+}
+
+/// Whether the line before is one of a session in a manual: `>>> call()`.
+fn is_doctest(before: &[u8]) -> bool {
+    let before = before.get(before.len().saturating_sub(400)..).unwrap_or_default();
+    let line = before.trim_ascii_end().rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
+    before.contains(&b'\n') && line.trim_ascii_start().starts_with(b">>>")
 }
 
 /// Spaces in front of the header on its line.

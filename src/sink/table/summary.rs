@@ -67,6 +67,9 @@ fn row_found(page: &mut Page, summary: Option<&Summary>, groups: &[Group]) {
             }
         }
     }
+    if summary.is_some_and(|summary| summary.sources == 0) {
+        return row(page, "found", &["nothing: no capture was read".to_owned()], Paint::new());
+    }
     if leaks.values().all(|&amount| amount == 0) {
         let calm = if page.style.color { AnsiColor::Green.on_default() } else { Paint::new() };
         return row(page, "found", &["no leak".to_owned()], calm);

@@ -80,6 +80,8 @@ fn what_could_be_read_is_told_beside_what_could_not() {
     assert!(run.err.contains("b.txt is no capture file: it begins with 6e 6f 20"), "{}", run.err);
     assert_eq!(run.err.lines().count(), 2, "{}", run.err);
     assert_eq!(run.summary()["leaks"]["critical"], 2);
+    let nothing = room.run(&["scan", "none.pcap", "--format", "table"]).ended(2).out;
+    assert!(nothing.contains("found  nothing: no capture was read\n"), "{nothing}");
 }
 
 #[test]
