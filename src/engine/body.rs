@@ -63,6 +63,12 @@ impl From<Stop> for Skip {
     }
 }
 
+/// Whether a body begins like text, whatever its head says of its coding.
+fn is_text(bytes: &[u8]) -> bool {
+    let start = bytes.get(..SNIFF).unwrap_or(bytes);
+    start.iter().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7e))
+}
+
 impl Body {
     pub(super) fn new(surface: Surface, exchange: u32, media: Media) -> Self {
         Self {
@@ -97,6 +103,7 @@ impl Body {
             self.coding = match Inflater::new(&self.media.encodings) {
                 _ if self.media.encodings.is_empty() => Coding::Plain,
                 Some(inflater) => Coding::Encoded(inflater),
+                None if is_text(bytes) => Coding::Plain,
                 None => return self.skip(Skip::UnknownCoding),
             };
         }

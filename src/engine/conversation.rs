@@ -295,6 +295,7 @@ impl Receiver for Workshop {
             LossReason::Truncated => "truncated",
             LossReason::ConflictingRetransmission => "conflicting-retransmission",
             LossReason::BufferLimit => "buffer-limit",
+            LossReason::OutOfWindow => "out-of-window",
         };
         if matches!(loss.reason, LossReason::Gap | LossReason::Truncated | LossReason::BufferLimit) {
             self.stats.gaps += 1;

@@ -111,6 +111,9 @@ pub enum LossReason {
     ConflictingRetransmission,
     /// Given up because too many early bytes waited.
     BufferLimit,
+    /// Behind the end of the stream or far before what comes next: not of this connection, or its end or beginning were
+    /// forged.
+    OutOfWindow,
 }
 
 /// Why a flow closed.

@@ -221,11 +221,11 @@ const AFTER_HANDSHAKE: &[(&str, &str, &str)] = &[
         "B F 304; A F 104; B d 301 'xyz'; A d 101 'abc'",
         "B:xyz; B end; A:abc; A end; close Ended",
     ),
-    ("data behind FIN is none", "A F 101 'q'; A d 103 'evil'; B F 301", "A:q; A end; B end; close Ended"),
+    ("data behind FIN is none", "A F 101 'q'; A d 103 'evil'; B F 301", "A:q; A end; A lost OutOfWindow 4; B end; close Ended"),
     (
         "data behind an early FIN is none",
         "A F 104; A d 101 'abcEVIL'; B F 301",
-        "A:abc; A end; B end; close Ended",
+        "A lost OutOfWindow 4; A:abc; A end; B end; close Ended",
     ),
     ("FIN, then RST", "A FA 101 301; A R 102", "A end; B end; close Ended"),
     (
@@ -516,6 +516,34 @@ fn cases() {
 fn early_bytes_keep_their_frame() {
     let scribe = run(&format!("{HELLO}A d 104 'def'; A d 107 'g'; A d 101 'abc'"), LIMITS, None);
     assert_eq!(scribe.frames, [6, 4, 5]);
+}
+
+#[test]
+fn of_one_direction_nothing_waits_once_that_is_plain() {
+    for (handshake, sender) in [(false, Side::Low), (true, Side::Low), (true, Side::High)] {
+        let mut table = Table::new(LIMITS);
+        let mut scribe = Scribe::default();
+        let flags = if sender == Side::Low { Flags::SYN } else { Flags::SYN | Flags::ACK };
+        let segment = |number: u32, flags, payload| Segment {
+            key: key(1).0,
+            sender,
+            sequence: 100 + number,
+            acknowledgment: 301 + 50 * number,
+            flags: Flags(flags),
+            payload,
+            cut: 0,
+        };
+        if handshake {
+            table.segment(&segment(0, flags, b""), now(0, 0), &mut scribe);
+        }
+        for number in 1..=200_u32 {
+            table.segment(&segment(number, Flags::ACK, b"x"), now(number.into(), 0), &mut scribe);
+            let plain = u32::from(connection::GRACE_SEGMENTS) + 1;
+            assert_eq!(table.memory() == 0, number >= plain, "{handshake} {sender:?} {number}");
+            assert_eq!(scribe.frames.len(), if number >= plain { number as usize } else { 0 });
+        }
+        assert!(scribe.frames.is_sorted());
+    }
 }
 
 #[test]

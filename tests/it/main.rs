@@ -12,6 +12,7 @@ mod attacks;
 mod captures;
 mod cases;
 mod command;
+mod evasion;
 mod house;
 mod placement;
 mod support;
