@@ -39,7 +39,9 @@ fn every_rule_is_linear_where_it_nearly_matches() {
             };
             let before = std::time::Instant::now();
             let result = linear(SMALL, prepare, work);
-            if before.elapsed().as_millis() > 1500 { eprintln!("slow: {} by {} {:?}", rule.text.id, unit.escape_ascii(), before.elapsed()); }
+            if before.elapsed().as_millis() > 1500 {
+                eprintln!("slow: {} by {} {:?}", rule.text.id, unit.escape_ascii(), before.elapsed());
+            }
             if let Err(fault) = result {
                 faults.push(format!("{} by {}: {fault}", rule.text.id, unit.escape_ascii()));
             }
