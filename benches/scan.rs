@@ -2,6 +2,15 @@
 //!
 //! `cargo bench --bench scan -- [NAME...] [--size MB] [--seed N] [--write FOLDER]`
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark prints, and ends where it cannot go on"
+)]
+
 mod generate;
 
 use std::collections::BTreeSet;

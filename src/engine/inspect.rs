@@ -69,6 +69,9 @@ impl Followed {
     }
 }
 
+/// What makes two sightings of one message part the same: surface, name, value, detail.
+type Place = (Surface, Option<String>, Vec<u8>, Option<String>);
+
 /// What stands around the fields of one message part.
 pub(super) struct Scene<'a> {
     pub(super) flow: FlowText,
@@ -346,8 +349,7 @@ impl Inspector {
         sightings.retain(|seen| seen.kind != Kind::Traceback || Some(specificity(seen)) == page);
         let mut kept: Vec<Sighting> = Vec::with_capacity(sightings.len());
         let mut values = Values::default();
-        let mut told: HashSet<(Surface, Option<String>, Vec<u8>, Option<String>), ahash::RandomState> =
-            HashSet::default();
+        let mut told: HashSet<Place, ahash::RandomState> = HashSet::default();
         for seen in sightings.drain(..) {
             // Kinds without a secret are told once for what they say; layers of one carrier hold one value once.
             let place = (seen.surface, seen.name.clone(), seen.value.expose().to_vec(), seen.detail.clone());

@@ -330,7 +330,8 @@ fn is_in_place(rule: &Rule, field: &Field<'_>, context: &Context<'_>) -> bool {
     }
     let is_body = matches!(field.surface, Surface::RequestBody | Surface::ResponseBody);
     let fits = |kind: &String| context.essence.contains(kind.as_str());
-    if !rule.content_types.is_empty() && !(is_body && rule.content_types.iter().any(fits)) {
+    let is_of_type = rule.content_types.is_empty() || is_body && rule.content_types.iter().any(fits);
+    if !is_of_type {
         return false;
     }
     if rule.path.as_ref().is_some_and(|path| !path.is_match(context.path.as_bytes())) {

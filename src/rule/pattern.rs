@@ -224,14 +224,20 @@ impl std::fmt::Debug for Pattern {
 
 fn parse(text: &str) -> Result<Hir, String> {
     let parser = |unicode: bool| {
-        ParserBuilder::new().utf8(false).unicode(unicode).nest_limit(NESTING).build().parse(text)
+        ParserBuilder::new()
+            .utf8(false)
+            .unicode(unicode)
+            .nest_limit(NESTING)
+            .build()
+            .parse(text)
+            .map_err(Box::new)
     };
-    match parser(false) {
-        Ok(hir) => Ok(hir),
+    let parsed = match parser(false) {
         // `\pL` or a class of letters beyond ASCII.
-        Err(regex_syntax::Error::Translate(_)) => parser(true).map_err(|error| in_one_line(&error)),
-        Err(error) => Err(in_one_line(&error)),
-    }
+        Err(error) if matches!(*error, regex_syntax::Error::Translate(_)) => parser(true),
+        parsed => parsed,
+    };
+    parsed.map_err(|error| in_one_line(&error))
 }
 
 fn in_one_line(error: &regex_syntax::Error) -> String {
