@@ -3,6 +3,13 @@
 //!
 //! `cargo bench --bench quality -- [FOLDER...] [--size MB] [--keywords] [--show]`
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a measurement prints, and ends where it cannot go on"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
