@@ -258,6 +258,9 @@ fn short_exchange<W: Write>(
     Ok(())
 }
 
+/// A segment to come: who sends it, its sequence number, its bytes, the leak that it carries a part of.
+type Part = (From, u32, Vec<u8>, Option<usize>);
+
 fn hostile(seed: u64, bytes: usize, out: &mut dyn Write) -> io::Result<Vec<Truth>> {
     let mut seeded = Seeded::new(seed);
     let mut truth = Vec::new();
@@ -267,7 +270,7 @@ fn hostile(seed: u64, bytes: usize, out: &mut dyn Write) -> io::Result<Vec<Truth
     let mut number = 0;
     let mut written = 0;
     while written < bytes {
-        let mut parts: Vec<(Flow, Vec<(From, u32, Vec<u8>, Option<usize>)>)> = Vec::new();
+        let mut parts: Vec<(Flow, Vec<Part>)> = Vec::new();
         for _ in 0..together {
             number += 1;
             let mut flow = flow(&mut seeded, number);

@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use leaktap::source::memory::Kept;
 use leaktap::source::memory::disturb::{self, Half};
 
-use crate::support::{Expected, found, frames_of, leaks, options, plain, scan_files};
-
-type Key = (String, String, Option<String>, Option<String>, Vec<String>);
+use crate::support::{Expected, Key, found, frames_of, leaks, options, plain, scan_files};
 
 struct Case {
     name: String,

@@ -175,7 +175,7 @@ fn tokens() -> Vec<Token> {
     let mut bare: Vec<usize> = leaks(&events)
         .into_iter()
         .filter(|leak| candidates.get(number_of(leak)).is_some_and(|(rule, _)| *rule == leak.rule))
-        .map(|leak| number_of(leak))
+        .map(number_of)
         .collect();
     bare.sort_unstable();
     bare.dedup();

@@ -20,6 +20,10 @@ pub(crate) static RULES: LazyLock<Arc<RuleSet>> = LazyLock::new(|| {
     Arc::new(RuleSet::load(true, &[]).unwrap_or_else(|error| panic!("the shipped rules: {error}")))
 });
 
+/// What two tellings of one leak have in common however the network spoiled the frames: rule, surface, name, value,
+/// exposures.
+pub(crate) type Key = (String, String, Option<String>, Option<String>, Vec<String>);
+
 /// A leak as a case expects it. What is left out is not compared.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(deny_unknown_fields)]
@@ -74,7 +78,7 @@ impl Expected {
     }
 
     /// What two tellings of one leak have in common however the network spoiled the frames.
-    pub(crate) fn key(&self) -> (String, String, Option<String>, Option<String>, Vec<String>) {
+    pub(crate) fn key(&self) -> Key {
         (
             self.rule.clone(),
             self.surface.clone(),
@@ -170,9 +174,7 @@ pub(crate) fn leaks(events: &[Event]) -> Vec<&Leak> {
 }
 
 /// The leaks of some frames, by what they have in common however the network spoiled the frames.
-pub(crate) fn found(
-    frames: &[Kept],
-) -> BTreeSet<(String, String, Option<String>, Option<String>, Vec<String>)> {
+pub(crate) fn found(frames: &[Kept]) -> BTreeSet<Key> {
     let (events, _, _) = scan_frames(frames, &options(1));
     leaks(&events).into_iter().map(|leak| plain(leak).key()).collect()
 }
