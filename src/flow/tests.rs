@@ -221,7 +221,11 @@ const AFTER_HANDSHAKE: &[(&str, &str, &str)] = &[
         "B F 304; A F 104; B d 301 'xyz'; A d 101 'abc'",
         "B:xyz; B end; A:abc; A end; close Ended",
     ),
-    ("data behind FIN is none", "A F 101 'q'; A d 103 'evil'; B F 301", "A:q; A end; A lost OutOfWindow 4; B end; close Ended"),
+    (
+        "data behind FIN is none",
+        "A F 101 'q'; A d 103 'evil'; B F 301",
+        "A:q; A end; A lost OutOfWindow 4; B end; close Ended",
+    ),
     (
         "data behind an early FIN is none",
         "A F 104; A d 101 'abcEVIL'; B F 301",

@@ -89,7 +89,10 @@ fn segment(line: &str, isn: u32, number: i64) -> Kept {
     if tcp.ack {
         tcp.acknowledgment_number = isn.wrapping_add(1);
     }
-    let ttl = odd.split_whitespace().find_map(|word| word.strip_prefix("ttl=")).map_or(64, |ttl| ttl.parse().unwrap());
+    let ttl = odd
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("ttl="))
+        .map_or(64, |ttl| ttl.parse().unwrap());
     let mut bytes = Vec::new();
     let builder = PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4(source.0, destination.0, ttl).tcp_header(tcp);
     builder.write(&mut bytes, payload.as_bytes()).unwrap();
@@ -108,7 +111,8 @@ impl Case {
         }
         let mut body = self.body.replace("{key}", KEY).into_bytes();
         self.encode.iter().for_each(|coding| body = encoded(coding, &body));
-        let fill = |text: &str| text.replace("{key}", KEY).replace("{length}", &body.len().to_string()).into_bytes();
+        let fill =
+            |text: &str| text.replace("{key}", KEY).replace("{length}", &body.len().to_string()).into_bytes();
         let (mut request, mut answer) = (fill(&self.request), fill(&self.answer));
         if answer.is_empty() { &mut request } else { &mut answer }.extend(&body);
         let connection = Connection::example(80).handshake().to_server(&request);
@@ -117,8 +121,10 @@ impl Case {
 
     fn fault(&self) -> Option<String> {
         let (events, ..) = scan_frames(&self.frames(), &options(1));
-        let value = |leak: &leaktap::model::event::Leak| leak.secret.as_ref().and_then(|secret| secret.value.clone());
-        let found = leaks(&events).into_iter().filter(|leak| value(leak).is_some_and(|value| value == KEY)).count();
+        let value =
+            |leak: &leaktap::model::event::Leak| leak.secret.as_ref().and_then(|secret| secret.value.clone());
+        let found =
+            leaks(&events).into_iter().filter(|leak| value(leak).is_some_and(|value| value == KEY)).count();
         let mut told: Vec<String> = events
             .iter()
             .filter_map(|event| match event {
@@ -134,8 +140,12 @@ impl Case {
         let mut expected = self.told.clone();
         expected.sort();
         assert!(self.found > 0 || !self.told.is_empty(), "{}: neither found nor told", self.name);
-        (found != self.found || told != expected)
-            .then(|| format!("{} ({}): found {found} of {}, told {told:?}, expected {expected:?}", self.name, self.why, self.found))
+        (found != self.found || told != expected).then(|| {
+            format!(
+                "{} ({}): found {found} of {}, told {told:?}, expected {expected:?}",
+                self.name, self.why, self.found
+            )
+        })
     }
 }
 
@@ -145,7 +155,8 @@ fn every_evasion_is_found_or_told() {
     let mut cases = Vec::new();
     for entry in fs::read_dir(folder).unwrap().flatten() {
         let text = fs::read_to_string(entry.path()).unwrap();
-        let file: File = toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", entry.path().display()));
+        let file: File =
+            toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", entry.path().display()));
         cases.extend(file.case);
     }
     assert!(cases.len() >= 50, "{}", cases.len());

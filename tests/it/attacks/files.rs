@@ -26,7 +26,12 @@ fn read(bytes: &[u8]) -> (Vec<Kept>, Option<SourceError>) {
 #[test]
 fn a_capture_cut_at_every_byte_gives_what_came_before() {
     let ask = b"GET /?k=sk_live_8Rt5YwQ2nVx7Kc4Lp1Zd6MbG HTTP/1.1\r\nHost: h\r\n\r\n";
-    let frames = Connection::example(80).handshake().to_server(ask).to_client(b"HTTP/1.1 204 No\r\n\r\n").finish().frames();
+    let frames = Connection::example(80)
+        .handshake()
+        .to_server(ask)
+        .to_client(b"HTTP/1.1 204 No\r\n\r\n")
+        .finish()
+        .frames();
     let (plain, next) = (capture(&frames), pcapng(&frames));
     for (what, file) in [
         ("pcap", plain.clone()),
@@ -43,7 +48,10 @@ fn a_capture_cut_at_every_byte_gives_what_came_before() {
             assert!(got.len() >= before, "{what} cut at {end}: fewer frames than a byte before");
             before = got.len();
             // Between two frames a cut shows only where the file is compressed.
-            assert!(fault.is_some() || (got.len() < frames.len() || end + 32 > file.len()), "{what} cut at {end}");
+            assert!(
+                fault.is_some() || (got.len() < frames.len() || end + 32 > file.len()),
+                "{what} cut at {end}"
+            );
         }
         // A compressed one of that size is one block, there or not.
         assert!(before + 1 >= frames.len() || what.ends_with("zst"), "{what}: {before}");
@@ -67,7 +75,12 @@ fn spoiled(file: &[u8], random: &mut Random) -> Vec<u8> {
         let end = bytes.len().min(at + 1 + random.below(64));
         match random.below(6) {
             0 => drop(bytes.drain(at..end)),
-            1 => bytes.splice(at..at, file[at.min(file.len())..end.min(file.len()).max(at.min(file.len()))].to_vec()).for_each(drop),
+            1 => bytes
+                .splice(
+                    at..at,
+                    file[at.min(file.len())..end.min(file.len()).max(at.min(file.len()))].to_vec(),
+                )
+                .for_each(drop),
             2 => bytes[at..end].iter_mut().for_each(|byte| *byte = 0xff),
             3 => bytes[at] = b"\0\r\n %\"{<&;=:"[random.below(12)],
             _ => bytes[at] ^= 1 << random.below(8),
@@ -91,7 +104,8 @@ fn captures() -> Vec<(PathBuf, Vec<String>)> {
         });
         let values: Vec<String> = values.collect();
         let inputs = fs::read_dir(entry.path()).unwrap().flatten().map(|file| file.path());
-        let input = inputs.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("input.")));
+        let input = inputs
+            .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("input.")));
         found.extend(input.map(|input| (input, values.clone())));
     }
     found.sort();
@@ -113,7 +127,8 @@ fn spoiled_captures_tell_no_secret_and_the_same_whatever_the_jobs() {
                 let mut options = options(jobs);
                 options.reveal = false;
                 let (events, said, _) = scan_files(&[file.path()], &options);
-                let lines: Vec<String> = events.iter().map(|event: &Event| serde_json::to_string(event).unwrap()).collect();
+                let lines: Vec<String> =
+                    events.iter().map(|event: &Event| serde_json::to_string(event).unwrap()).collect();
                 (lines.join("\n"), said.problems)
             };
             let (one, two) = (told(1), told(2));
