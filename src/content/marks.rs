@@ -1,6 +1,7 @@
 //! Where a long body has places whose decoded form may hide a keyword from a search of the raw bytes.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use memchr::{memchr_iter, memmem};
 
@@ -16,6 +17,10 @@ const LONGEST: usize = 64 << 10;
 /// Marks as near as this become one.
 const NEAR: usize = 16;
 
+/// Made once: heads are short.
+static UNICODE: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\\u00"));
+static REFERENCE: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"&#"));
+
 /// Appends the places, sorted by start: `\u00XX` and `&#NN;` that stand for letters, digits or the punctuation of
 /// keys, `%XX` likewise and `%25`, and long runs of base64 that hold text (not `data:image`).
 ///
@@ -30,14 +35,14 @@ pub fn marks(bytes: &[u8], out: &mut Vec<Range<usize>>) {
             push(&mut found, at..at + 3);
         }
     }
-    for at in memmem::find_iter(bytes, b"\\u00") {
+    for at in UNICODE.find_iter(bytes) {
         if let Some(&[high, low]) = bytes.get(at + 4..at + 6)
             && hex(high, low).is_some_and(is_key)
         {
             push(&mut found, at..at + 6);
         }
     }
-    for at in memmem::find_iter(bytes, b"&#") {
+    for at in REFERENCE.find_iter(bytes) {
         if let Some((character, length)) = reference(bytes.get(at + 1..).unwrap_or_default())
             && u8::try_from(character).is_ok_and(is_key)
         {

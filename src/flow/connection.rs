@@ -5,10 +5,14 @@
 //! is first: the beginning of a direction that was picked up without a handshake; bytes of a direction that the other one has
 //! acknowledged already (what acknowledges them waits with them, so that an answer does not overtake its question);
 //! what lies before an RST. A hole that nobody acknowledged is waited for longer: `Limits::hole`.
+//! Of a direction that nothing was captured of in that time nothing is waited for, until a segment of it comes.
+//!
+//! **In turns.** What waited is handed on segment by segment: first what the other end acknowledged, then what acknowledges it,
+//! else by frame; also at the end, where holes are given up one at a time. Never one direction to its end before the other.
 
 use std::time::Duration;
 
-use super::reassembly::{BEFORE_START, Half, Out, Shared, Span, Wait};
+use super::reassembly::{Arrival, BEFORE_START, Half, Out, Shared, Span, Wait};
 use super::sequence::Sequence;
 use super::timer::{Tick, Ticks};
 use super::{Interest, LossReason, Piece, Receiver};
@@ -191,7 +195,7 @@ impl<R: Receiver> Pair<'_, '_, R> {
         let span = Span { bytes: segment.payload, cut: segment.cut };
         if span.len() > 0 {
             let ack = flags.has(Flags::ACK).then_some(Sequence(segment.acknowledgment));
-            own.accept(sender, start, span, ack, peer, shared, &mut self.out);
+            own.accept(sender, Arrival { start, span, ack }, peer, shared, &mut self.out);
         }
         if flags.has(Flags::FIN) {
             own.finish_at(start.plus(span.len()), false);
@@ -428,10 +432,10 @@ impl<S> Flow<S> {
             return false;
         }
         let bytes = segment.payload;
-        if !bytes.is_empty() {
-            if peer.lacks(ack) || !own.take_next(Sequence(segment.sequence), bytes, shared.secret) {
-                return false;
-            }
+        if !bytes.is_empty()
+            && (peer.lacks(ack) || !own.take_next(Sequence(segment.sequence), bytes, shared.secret))
+        {
+            return false;
         }
         own.seen();
         peer.acknowledge(ack);

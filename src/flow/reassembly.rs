@@ -11,7 +11,7 @@
 //!
 //! The digest is made for each segment, so it is bounded: of a run of up to 192 bytes it takes every one, of a longer run the length and
 //! twelve samples of 16 bytes, from its first to its last, evenly spread. A conflict that spares all samples is not seen;
-//! in a run of 1448 bytes one of more than 114 bytes in a row always is. (Hashing everything would double the cost of a segment.)
+//! in a run of 1448 bytes one of more than 116 bytes in a row always is. (Hashing everything would double the cost of a segment.)
 
 use std::collections::BTreeMap;
 
@@ -42,19 +42,20 @@ const ORIGIN: u64 = 1 << 40;
 
 /// What all directions of a table share.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Shared {
+    /// The clock.
+    pub(super) tick: Tick,
+    /// How long a hole is waited for.
+    pub(super) hole: Ticks,
     /// Secret of the index.
     pub(super) seed: RandomState,
     /// Secret of the digests.
     pub(super) secret: Secret,
-    /// Bytes kept early for each direction, at most.
-    pub(super) early_per_direction: usize,
     /// Bytes kept early in all.
     pub(super) held: usize,
-    /// How long a hole is waited for.
-    pub(super) hole: Ticks,
-    /// The clock.
-    pub(super) tick: Tick,
+    /// Bytes kept early for each direction, at most.
+    pub(super) early_per_direction: usize,
 }
 
 /// The key of digests, drawn anew for each table.
@@ -85,13 +86,8 @@ impl Secret {
         };
         let before_last = bytes.len() - SAMPLE;
         let stride = SAMPLE.max(before_last / (SAMPLES - 1));
-        let mut rest = bytes;
-        for _ in 0..before_last.div_ceil(stride).min(SAMPLES - 1) {
-            if let Some(sample) = rest.first_chunk() {
-                add(sample);
-            }
-            rest = rest.get(stride..).unwrap_or_default();
-        }
+        let others = before_last.div_ceil(stride).min(SAMPLES - 1);
+        bytes.chunks(stride).take(others).filter_map(|part| part.first_chunk()).for_each(&mut add);
         add(last);
         (sum ^ sum >> 32) as u32
     }
@@ -164,6 +160,16 @@ impl Span<'_> {
         let known = self.bytes.len().min(other.bytes.len());
         (known, self.bytes.get(..known) == other.bytes.get(..known))
     }
+}
+
+/// What a segment brings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival<'a> {
+    /// Where it begins.
+    pub(super) start: Sequence,
+    pub(super) span: Span<'a>,
+    /// What it acknowledges of the other direction.
+    pub(super) ack: Option<Sequence>,
 }
 
 /// What a direction waits for.
@@ -451,13 +457,12 @@ impl Half {
     pub(super) fn accept<R: Receiver>(
         &mut self,
         sender: Side,
-        start: Sequence,
-        span: Span<'_>,
-        ack: Option<Sequence>,
+        arrival: Arrival<'_>,
         peer: &Self,
         shared: &mut Shared,
         out: &mut Out<'_, R>,
     ) {
+        let Arrival { start, span, ack } = arrival;
         if span.len() > LARGEST_WINDOW as u32 {
             return;
         }
@@ -972,5 +977,32 @@ impl Half {
             }
         }
         out.lost(sender, LossReason::ConflictingRetransmission, conflicting as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_tells_runs_apart() {
+        let secret = Secret([3, 5]);
+        for len in (0..=SAMPLE * SAMPLES).chain([200, 1448, 65_535]) {
+            let run: Vec<u8> = (0..len).map(|place| place as u8).collect();
+            let digest = secret.digest(&run);
+            assert_eq!(digest, secret.digest(&run));
+            assert_ne!(digest, Secret([3, 7]).digest(&run), "{len}");
+            // The longest stretch that no sample reaches.
+            let stretch =
+                if len <= SAMPLE * SAMPLES { 1 } else { (len - SAMPLE) / (SAMPLES - 1) - SAMPLE + SAMPLES };
+            for from in (0..(len + 1).saturating_sub(stretch)).step_by(1 + len / 300) {
+                let mut other = run.clone();
+                other[from..from + stretch].iter_mut().for_each(|byte| *byte ^= 0x40);
+                assert_ne!(digest, secret.digest(&other), "{len} {from}");
+            }
+            let mut longer = run.clone();
+            longer.push(0);
+            assert_ne!(digest, secret.digest(&longer), "{len}");
+        }
     }
 }

@@ -17,8 +17,8 @@ use crate::model::{FlowKey, Side, Transport};
 const BRIEF: Ticks = Ticks::new(Duration::from_secs(30));
 /// For so long segments that a closed flow has left over open no new one.
 const LATE: Ticks = Ticks::new(Duration::from_secs(60));
-/// How many closed flows are remembered for that: a power of two.
-const REMEMBERED: usize = 1024;
+/// How many closed flows are remembered for that: few, so that they stay in cache.
+const REMEMBERED: usize = 64;
 
 /// What a table has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,11 +50,17 @@ pub struct Stats {
 /// **Architecture Invariant:** what a receiver sees depends on the segments, their frames and times alone: neither on the
 /// secret of the hashes nor on any clock but the capture's.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Table<R: Receiver> {
+    // What each segment needs comes first and lies together: there are many tables, and each has fallen out of the
+    // nearest cache by its next segment.
+    clock: Clock,
+    /// Before this moment no time runs out.
+    due: Tick,
+    shared: Shared,
     index: HashTable<u32>,
     flows: Slab<Flow<R::State>>,
-    clock: Clock,
-    shared: Shared,
+    stats: Stats,
     limits: Limits,
     idle: Ticks,
     brief_idle: Ticks,
@@ -66,10 +72,7 @@ pub struct Table<R: Receiver> {
     waits: Links,
     /// Flows that wait, by when they were last looked at.
     waiting: List,
-    /// Before this moment no time runs out.
-    due: Tick,
     closed: Box<[Closed]>,
-    stats: Stats,
 }
 
 /// A flow that was closed.
@@ -80,6 +83,12 @@ struct Closed {
     /// Where each direction began and what would have come next.
     low: (Sequence, Sequence),
     high: (Sequence, Sequence),
+}
+
+/// Where a closed flow is remembered. The lowest bits chose the table.
+#[inline]
+fn place_of(spread: u64) -> usize {
+    (spread >> 32) as usize % REMEMBERED
 }
 
 impl<R: Receiver> Table<R> {
@@ -245,7 +254,7 @@ impl<R: Receiver> Table<R> {
             return false;
         }
         let spread = segment.key.spread();
-        let Some(closed) = self.closed.get(spread as usize % REMEMBERED) else { return true };
+        let Some(closed) = self.closed.get(place_of(spread)) else { return true };
         let Some(at) = closed.at.filter(|_| closed.spread == spread) else { return true };
         let (start, next) = match segment.sender {
             Side::Low => closed.low,
@@ -428,7 +437,7 @@ impl<R: Receiver> Table<R> {
         if flow.key.transport() == Transport::Tcp {
             flow.conclude(now, &mut self.shared, receiver);
             let spread = flow.key.spread();
-            if let Some(closed) = self.closed.get_mut(spread as usize % REMEMBERED) {
+            if let Some(closed) = self.closed.get_mut(place_of(spread)) {
                 let (low, high) = (flow.half(Side::Low), flow.half(Side::High));
                 let at = (low.has(Half::KNOWN) || high.has(Half::KNOWN)).then_some(self.shared.tick);
                 // A FIN takes an octet.

@@ -523,6 +523,34 @@ fn early_bytes_keep_their_frame() {
 }
 
 #[test]
+fn of_one_direction_nothing_waits_once_that_is_plain() {
+    for (handshake, sender) in [(false, Side::Low), (true, Side::Low), (true, Side::High)] {
+        let mut table = Table::new(LIMITS);
+        let mut scribe = Scribe::default();
+        let flags = if sender == Side::Low { Flags::SYN } else { Flags::SYN | Flags::ACK };
+        let segment = |number: u32, flags, payload| Segment {
+            key: key(1).0,
+            sender,
+            sequence: 100 + number,
+            acknowledgment: 301 + 50 * number,
+            flags: Flags(flags),
+            payload,
+            cut: 0,
+        };
+        if handshake {
+            table.segment(&segment(0, flags, b""), now(0, 0), &mut scribe);
+        }
+        for number in 1..=200_u32 {
+            table.segment(&segment(number, Flags::ACK, b"x"), now(number.into(), 0), &mut scribe);
+            let plain = u32::from(connection::GRACE_SEGMENTS) + 1;
+            assert_eq!(table.memory() == 0, number >= plain, "{handshake} {sender:?} {number}");
+            assert_eq!(scribe.frames.len(), if number >= plain { number as usize } else { 0 });
+        }
+        assert!(scribe.frames.is_sorted());
+    }
+}
+
+#[test]
 fn nothing_is_told_of_what_nobody_wants() {
     for (patience, script, expected) in [
         (1, "A d 101 'abc'; A d 104 'd'; A d 110 'x'; B d 305 'y'; A F 105; B F 301", "A:abc; close Ended"),

@@ -59,24 +59,29 @@ impl Clock {
     #[inline]
     pub(super) fn advance(&mut self, time: Timestamp) -> Tick {
         let mark = *self.mark.get_or_insert(time);
+        let mut elapsed = self.elapsed;
         if time >= mark {
             let step = time.as_nanos().abs_diff(mark.as_nanos());
-            self.elapsed = self.elapsed.wrapping_add(step.min(LONGEST_STEP));
+            elapsed = elapsed.wrapping_add(step.min(LONGEST_STEP));
+            self.elapsed = elapsed;
             self.mark = Some(time);
             self.behind = 0;
-        } else if mark.since(time) > DISORDER {
+        } else {
+            self.fall_behind(mark, time);
+        }
+        // Not read back from memory: that waits for the write.
+        Tick((elapsed >> TICK_BITS) as u32)
+    }
+
+    #[cold]
+    fn fall_behind(&mut self, mark: Timestamp, time: Timestamp) {
+        if mark.since(time) > DISORDER {
             self.behind += 1;
             if self.behind >= GONE_BACK {
                 self.mark = Some(time);
                 self.behind = 0;
             }
         }
-        self.tick()
-    }
-
-    #[inline]
-    pub(super) fn tick(&self) -> Tick {
-        Tick((self.elapsed >> TICK_BITS) as u32)
     }
 }
 

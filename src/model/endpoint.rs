@@ -205,13 +205,15 @@ impl FlowKey {
 
 impl Hash for FlowKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // Of IPv4 addresses the first words are always the same.
-        if (self.low.0, self.high.0) != (0, 0) {
-            state.write_u64(self.low.0);
-            state.write_u64(self.high.0);
+        // Two IPv4 addresses fill one word: all the rest of them is always the same.
+        if (self.low.0 | self.high.0, self.low.1 >> 32, self.high.1 >> 32) == (0, MAPPED >> 32, MAPPED >> 32)
+        {
+            state.write_u64(self.low.1 << 32 | self.high.1 & u64::from(u32::MAX));
+        } else {
+            for word in [self.low.0, self.high.0, self.low.1, self.high.1] {
+                state.write_u64(word);
+            }
         }
-        state.write_u64(self.low.1);
-        state.write_u64(self.high.1);
         let ports = u64::from(self.low_port) << 16 | u64::from(self.high_port);
         state.write_u64((self.transport as u64) << 32 | ports);
     }

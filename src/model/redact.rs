@@ -124,6 +124,9 @@ pub fn excerpt(raw: &[u8], known: &[Known<'_>]) -> String {
             let masked = url(whole.as_bytes(), known);
             shown.push_str(if named { masked.strip_suffix('=').unwrap_or(&masked) } else { &masked });
             hide_next = is_telling(word.rsplit(['?', '&']).next().unwrap_or(word));
+        } else if hide_next && (is_between(word) || is_scheme(word)) {
+            // The value is still to come.
+            shown.push_str(word);
         } else if hide_next {
             shown.push_str(HIDDEN);
             hide_next = false;
@@ -181,6 +184,16 @@ impl Alphabet {
     fn letters(&self) -> usize {
         self.upper + self.lower
     }
+}
+
+/// What stands between a name and its value: the colon of JSON, escapes of quotes.
+fn is_between(word: &str) -> bool {
+    word.bytes().all(|byte| matches!(byte, b':' | b'\\'))
+}
+
+/// The scheme in front of a credential (RFC 9110 section 11.1).
+fn is_scheme(word: &str) -> bool {
+    ["basic", "bearer", "digest", "token", "apikey"].iter().any(|scheme| scheme.eq_ignore_ascii_case(word))
 }
 
 /// Whether a name by itself says that its value is secret.
@@ -353,6 +366,9 @@ mod tests {
             ),
             ("key zx81Kq0mPa55Lw3Tn7Rb29Vd refused", "key zx81…29Vd refused"),
             ("a\r\nb", "a  b"),
+            ("\"api_key\": \"abc123def\", \"page\": \"two\"", "\"api_key\": \"…\", \"page\": \"two\""),
+            ("{\\\"password\\\":\\\"hunter2\\\"}", "{\\\"password\\\":\\\"…\"}"),
+            ("Authorization: Basic hunter2", "Authorization: Basic …"),
         ] {
             assert_eq!(excerpt(raw.as_bytes(), &known), shown, "{raw}");
         }

@@ -258,11 +258,9 @@ impl Attempt<'_, '_> {
         }
         let subject = Subject { secret, whole: value.get(found.whole.clone()).unwrap_or(secret) };
         let mut confidence = rule.confidence;
-        let mut severity = rule.severity;
         let mut reasons = Vec::new();
         if self.field.rule_name().is_some_and(is_example) {
-            severity = severity.min(Severity::Low);
-            confidence = lower(confidence);
+            confidence = Confidence::Low;
             reasons.push(Cow::Borrowed("an example by its name"));
         }
         for check in &rule.checks {

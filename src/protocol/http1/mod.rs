@@ -165,6 +165,13 @@ impl Parser for Http1 {
     }
 
     fn end(&mut self, direction: Direction, rest: &[u8], out: &mut dyn Output) {
+        // The answer to a CONNECT was never seen (a capture of one direction): what waits for it is plain to see.
+        if direction == Direction::ToServer
+            && self.waits_for_switch()
+            && head::request_opening(rest, 0) != Opening::No
+        {
+            self.outstanding.newest_is_ordinary();
+        }
         self.settle(direction, rest, out);
         self.leave(direction, out);
     }

@@ -74,6 +74,13 @@ impl Outstanding {
         }
     }
 
+    /// Of the newest an ordinary answer is expected.
+    pub(super) fn newest_is_ordinary(&mut self) {
+        if self.newest().is_some_and(|kind| kind != Kind::Ordinary) {
+            self.special.pop_back();
+        }
+    }
+
     /// The oldest was answered.
     pub(super) fn pop(&mut self) {
         self.count = self.count.saturating_sub(1);

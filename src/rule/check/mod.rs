@@ -1,6 +1,7 @@
 //! The named checks: code that a rule needs beside its pattern. One list; one file a family.
 
 mod encoding;
+mod frames;
 mod placeholder;
 mod shape;
 mod token;
@@ -156,6 +157,34 @@ const CHECKS: &[(&str, Takes, Does)] = &[
     ),
     ("werkzeug-debugger", Takes::Nothing, Does::Structure { words: &["evalex"], find: traceback::werkzeug }),
     ("django-debug", Takes::Nothing, Does::Structure { words: &["django version"], find: traceback::django }),
+    (
+        "java-trace",
+        Takes::Nothing,
+        Does::Structure { words: &[".java:", ".kt:", ".scala:", ".groovy:"], find: frames::java },
+    ),
+    (
+        "node-trace",
+        Takes::Nothing,
+        Does::Structure { words: &[".js:", ".ts:", ".mjs:", ".cjs:"], find: frames::node },
+    ),
+    ("go-trace", Takes::Nothing, Does::Structure { words: &["goroutine "], find: frames::go }),
+    ("rust-trace", Takes::Nothing, Does::Structure { words: &["panicked at "], find: frames::rust }),
+    ("php-trace", Takes::Nothing, Does::Structure { words: &[".php(", " on line "], find: frames::php }),
+    ("ruby-trace", Takes::Nothing, Does::Structure { words: &[".rb:"], find: frames::ruby }),
+    (
+        "dotnet-trace",
+        Takes::Nothing,
+        Does::Structure {
+            words: &[".cs:line ", ".vb:line ", ".fs:line ", ".cshtml:line ", "server error in '"],
+            find: frames::dotnet,
+        },
+    ),
+    (
+        "perl-trace",
+        Takes::Nothing,
+        Does::Structure { words: &[".pl line ", ".pm line ", ".cgi line "], find: frames::perl },
+    ),
+    ("elixir-trace", Takes::Nothing, Does::Structure { words: &[".ex:"], find: frames::elixir }),
     ("password", Takes::Nothing, Does::Mark(Mark::Password)),
     ("once-per-host", Takes::Nothing, Does::Mark(Mark::OncePerHost)),
     ("signal", Takes::Nothing, Does::Mark(Mark::Signal)),

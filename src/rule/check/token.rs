@@ -79,7 +79,11 @@ pub(super) fn luhn(subject: &Subject<'_>, _: &Parameter) -> Verdict {
             (_, double) => double,
         })
         .sum();
-    if sum % 10 == 0 { Verdict::Raise("luhn ok".into()) } else { Verdict::Fail("luhn does not fit".into()) }
+    if sum.is_multiple_of(10) {
+        Verdict::Raise("luhn ok".into())
+    } else {
+        Verdict::Fail("luhn does not fit".into())
+    }
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub(super) fn python(value: &[u8], out: &mut Vec<Page>) {
         let start = from + at;
         let behind = start + HEADER.len();
         from = behind;
-        if is_doctest(value.get(..start).unwrap_or_default()) {
+        if is_in_manual(value.get(..start).unwrap_or_default()) {
             continue;
         }
         let trace = match Trace::read(value, start, behind) {
@@ -242,7 +242,7 @@ impl Lines {
 }
 
 /// Whether the line before is one of a session in a manual: `>>> call()`.
-fn is_doctest(before: &[u8]) -> bool {
+pub(super) fn is_in_manual(before: &[u8]) -> bool {
     let before = before.get(before.len().saturating_sub(400)..).unwrap_or_default();
     let line = before.trim_ascii_end().rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
     before.contains(&b'\n') && line.trim_ascii_start().starts_with(b">>>")
@@ -309,7 +309,7 @@ fn entities(text: &str) -> String {
     text
 }
 
-fn without_tags(text: &str) -> String {
+pub(super) fn without_tags(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut inside = false;
     for letter in text.chars() {
@@ -384,7 +384,7 @@ fn entry(value: &[u8], caption: &str) -> Option<String> {
 }
 
 /// In one line, entities undone, cut.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let text = entities(text);
     let mut line = String::new();
     for word in text.split_whitespace() {
