@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::model::message::Origin;
-use crate::model::{Confidence, Field, Severity, Surface};
+use crate::model::{Confidence, Field, Surface};
 
 use super::allow;
 use super::check::{Check, Does, Page, Subject, Verdict};
@@ -288,7 +288,7 @@ impl Attempt<'_, '_> {
             secret,
             replaced,
             whole: found.whole,
-            severity,
+            severity: rule.severity,
             confidence,
             reasons,
             detail: None,
