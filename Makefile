@@ -31,7 +31,7 @@ test: deps
 
 # The attacks on the table of flows with ten million segments each, those on memory with gigabytes.
 soak: deps
-	LEAKTAP_SOAK=10000000 $(CARGO) test --release --locked $(FEATURES) --test it -- attacks::flow attacks::memory
+	LEAKTAP_SOAK=10000000 $(CARGO) test --release --locked $(FEATURES) --test it -- attacks::flow attacks::memory attacks::rules attacks::files
 
 lint: deps
 	$(CARGO) fmt --check

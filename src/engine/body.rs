@@ -103,7 +103,13 @@ impl Body {
             self.coding = match Inflater::new(&self.media.encodings) {
                 _ if self.media.encodings.is_empty() => Coding::Plain,
                 Some(inflater) => Coding::Encoded(inflater),
-                None if is_text(bytes) => Coding::Plain,
+                None if is_text(bytes) => {
+                    // Counted all the same: more than this may hide in it.
+                    self.coding = Coding::Plain;
+                    self.marks.push(0, carrier);
+                    self.buffer.extend_from_slice(bytes);
+                    return Err(Skip::UnknownCoding);
+                }
                 None => return self.skip(Skip::UnknownCoding),
             };
         }
