@@ -14,7 +14,11 @@ use crate::model::redact::{self, Known};
 use crate::model::secret::FingerprintKey;
 use crate::model::text::percent_decode;
 use crate::model::{Confidence, Exposure, Field, Secret, Severity, Surface};
-use crate::rule::{Context, Kind, Match, Occurrence, RuleId, RuleSet};
+use crate::rule::{Context, Kind, Match, RuleId, RuleSet};
+
+mod vessel;
+
+pub(super) use vessel::Vessel;
 
 use super::exposure::{self, Circumstance};
 use super::known::KnownSecrets;
@@ -97,16 +101,6 @@ pub(super) struct RawHttp<'a> {
     pub(super) version: &'a str,
     pub(super) status: Option<u16>,
     pub(super) number: u32,
-}
-
-/// What carries the fields of a message part: a head, a body.
-pub(super) struct Vessel<'a> {
-    /// The bytes that spans count in.
-    pub(super) bytes: &'a [u8],
-    /// The keywords in them.
-    pub(super) known: &'a [Occurrence],
-    /// The frames that carry a range of them.
-    pub(super) frames: &'a dyn Fn(Range<usize>) -> Carried,
 }
 
 /// Looks at fields and makes findings of what the rules see there.
@@ -554,31 +548,6 @@ fn is_deeper(inner: &Sighting, outer: &Sighting) -> bool {
         return false;
     };
     is_layer(inner.origin) && inner_name.len() > outer_name.len() && inner_name.starts_with(outer_name)
-}
-
-impl Vessel<'_> {
-    /// The keywords in a value that stands here as it is.
-    fn known_in(&self, field: &Field<'_>) -> Option<&[Occurrence]> {
-        let bytes = self.bytes.get(field.span.clone())?;
-        if is_layer(field.origin) || bytes != &*field.value {
-            return None;
-        }
-        let from = self.known.partition_point(|found| (found.start as usize) < field.span.start);
-        let to = self.known.partition_point(|found| (found.start as usize) < field.span.end);
-        // One that begins within may end behind it.
-        self.known
-            .get(from..to)
-            .filter(|known| known.last().is_none_or(|last| last.end as usize <= field.span.end))
-    }
-
-    /// The place of a part of a field's value: exact where it stands here as it is, else that of the whole value.
-    fn part(&self, field: &Field<'_>, within: &Range<usize>, value: &[u8]) -> Range<usize> {
-        if field.span.len() == field.value.len() && !is_layer(field.origin) {
-            return field.span.start + within.start..field.span.start + within.end;
-        }
-        let found = self.bytes.get(field.span.clone()).and_then(|bytes| memchr::memmem::find(bytes, value));
-        found.map_or(field.span.clone(), |at| field.span.start + at..field.span.start + at + value.len())
-    }
 }
 
 fn is_layer(origin: Origin) -> bool {
