@@ -5,7 +5,7 @@ use std::ops::Range;
 use memchr::{memchr, memmem};
 
 use super::contract::{Decoder, Document, Wanted};
-use super::markup::{Attribute, attributes, run, tell_attributes, without_references};
+use super::markup::{Attribute, attributes, find, run, tell_attributes, without_references};
 use super::{json, text};
 use crate::model::Field;
 use crate::model::message::Origin;
@@ -322,12 +322,6 @@ impl Tag {
 
 fn ends_name(byte: u8) -> bool {
     byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/' | b'<')
-}
-
-/// Where `needle` comes next, or the end of the bytes.
-fn find(bytes: &[u8], start: usize, needle: &[u8]) -> usize {
-    let start = start.min(bytes.len());
-    memmem::find(bytes.get(start..).unwrap_or_default(), needle).map_or(bytes.len(), |at| start + at)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memmem};
 
 use super::contract::Wanted;
 use crate::model::{Field, Surface};
@@ -179,6 +179,12 @@ pub(super) fn reference(behind: &[u8]) -> Option<(char, usize)> {
         _ => return None,
     };
     Some((character, end + 1))
+}
+
+/// Where `needle` comes next from `start` on, or the end of the bytes.
+pub(super) fn find(bytes: &[u8], start: usize, needle: &[u8]) -> usize {
+    let start = start.min(bytes.len());
+    memmem::find(bytes.get(start..).unwrap_or_default(), needle).map_or(bytes.len(), |at| start + at)
 }
 
 #[cfg(test)]

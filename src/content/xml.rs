@@ -6,7 +6,7 @@ use std::ops::Range;
 use memchr::{memchr, memmem};
 
 use super::contract::{Decoder, Document, Wanted};
-use super::markup::{attributes, run, tell_attributes, without_references};
+use super::markup::{attributes, find, run, tell_attributes, without_references};
 use super::text;
 use crate::model::Field;
 
@@ -184,11 +184,6 @@ fn declaration_end(bytes: &[u8], start: usize) -> usize {
         byte == b'>' && !inside
     });
     end.map_or(bytes.len(), |end| start + end + 1)
-}
-
-fn find(bytes: &[u8], start: usize, needle: &[u8]) -> usize {
-    let start = start.min(bytes.len());
-    memmem::find(bytes.get(start..).unwrap_or_default(), needle).map_or(bytes.len(), |at| start + at)
 }
 
 #[cfg(test)]
