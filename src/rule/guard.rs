@@ -30,8 +30,9 @@ const REACH: usize = 64;
 const USERINFO: usize = 256;
 /// Bytes of the rest of a name, on either side.
 const NAME: usize = 40;
-/// Bytes of a token in front of markup within it.
-const MARKED_UP: usize = 2;
+/// Tags that may stand within a token, and the bytes of one.
+const TAGS: usize = 4;
+const TAG: usize = 96;
 /// Bytes of a word between a name and the credential.
 const SCHEME: usize = 16;
 /// How quotes are written within other text.
@@ -57,14 +58,8 @@ impl Guard {
             Self::Never => false,
             Self::Always => true,
             Self::Run(least, first) => {
-                let behind = bytes.get(end..).and_then(|rest| rest.get(..usize::from(least)));
                 (!first || begins_word(bytes.get(..start).unwrap_or_default()))
-                    && match behind.map(|behind| behind.iter().position(|&byte| is_break(byte))) {
-                        Some(None) => true,
-                        // Markup may stand in the middle of a token.
-                        Some(Some(at)) => at >= MARKED_UP && bytes.get(end + at) == Some(&b'<'),
-                        None => false,
-                    }
+                    && has_run(bytes.get(end..).unwrap_or_default(), usize::from(least))
             }
             Self::Userinfo => has_userinfo(bytes.get(end..).unwrap_or_default()),
             Self::Assigned(least) => {
@@ -73,6 +68,25 @@ impl Guard {
             }
         }
     }
+}
+
+/// Whether so many bytes follow that break no word; markup may stand in the middle of a token, and counts for nothing.
+fn has_run(mut rest: &[u8], mut least: usize) -> bool {
+    for _ in 0..=TAGS {
+        let near = rest.get(..least).unwrap_or(rest);
+        let run = near.iter().position(|&byte| is_break(byte)).unwrap_or(near.len());
+        if run == least {
+            return true;
+        }
+        least -= run;
+        rest = rest.get(run..).unwrap_or_default();
+        let tag = rest.get(..TAG).unwrap_or(rest);
+        match tag.strip_prefix(b"<").and_then(|tag| memchr::memchr(b'>', tag)) {
+            Some(end) => rest = rest.get(end + 2..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    false
 }
 
 /// What follows `://`: a colon and an `@` before white space, a quote or markup. A slash ends it, unless what stands behind
@@ -327,6 +341,9 @@ mod tests {
             ("\\nnapi_0123456789", true),
             ("\\u003dnapi_0123456789", true),
             ("napi_get_value(", true),
+            ("napi_0123</b><b class=x>456789", true),
+            ("napi_get</h2><p>of it", false),
+            ("napi_get</li>", false),
             ("napi_value x", false),
             ("xnapi_0123456789", false),
             ("napi_01234567", false),
