@@ -9,16 +9,16 @@ use crate::support::RULES;
 
 #[test]
 fn every_rule_is_linear_where_it_nearly_matches() {
-    // Bytes of the small input; the large one is 64 KiB, in `make soak` 256 KiB.
-    let small = if std::env::var("LEAKTAP_SOAK").is_ok() { 32 << 10 } else { 8 << 10 };
+    // Bytes of the small input; the large one is 32 KiB, in `make soak` 256 KiB, and there with every keyword.
+    let soak = std::env::var("LEAKTAP_SOAK").is_ok();
+    let (small, keywords) = if soak { (32 << 10, usize::MAX) } else { (4 << 10, 1) };
     let mut faults = Vec::new();
     for rule in RULES.rules() {
         let mut units: Vec<Vec<u8>> = Vec::new();
-        for keyword in &rule.keywords {
+        for keyword in rule.keywords.iter().take(keywords) {
             units.push(keyword.clone().into_bytes());
             units.push(format!("{keyword}aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa").into_bytes());
             units.push(format!("{keyword} = \"").into_bytes());
-            units.truncate(6);
         }
         if let Some(example) = rule.examples.leak.first() {
             // Without its last tenth; and with a line end in its middle.
