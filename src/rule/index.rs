@@ -85,8 +85,11 @@ pub struct Occurrence {
     keyword: u32,
 }
 
-/// From this length on four lanes pay.
-const LANES_FROM: usize = 512;
+/// Walks at once, and the bytes each takes in one step of the loop.
+const LANES: usize = 8;
+const BLOCK: usize = 16;
+/// From this length on they pay.
+const LANES_FROM: usize = 1024;
 
 /// How far before a keyword a match may begin where nobody knows better.
 const BEFORE: usize = 256;
@@ -276,44 +279,40 @@ impl Index {
         })
     }
 
-    /// The hot loop: one look-up a byte, each waiting for the one before; four walks at once hide the waiting.
+    /// The hot loop: one look-up a byte, each waiting for the one before; several walks at once hide the waiting.
     fn walk_in_lanes(&self, bytes: &[u8], part: Part, found: &mut Vec<Occurrence>) {
         let Some(dfa) = &self.automaton else { return };
-        let quarter = bytes.len() / 4;
-        let (first, rest) = bytes.split_at(quarter);
-        let (second, rest) = rest.split_at(quarter);
-        let (third, fourth) = rest.split_at(quarter);
         let Ok(start) = dfa.start_state(Anchored::No) else { return };
+        let (blocks, _) = bytes.as_chunks::<BLOCK>();
+        let each = blocks.len() / LANES;
+        let lanes: [&[[u8; BLOCK]]; LANES] =
+            std::array::from_fn(|lane| blocks.get(lane * each..(lane + 1) * each).unwrap_or_default());
         // What a lane has to know of the one before it: a keyword may lie across.
-        let lead_in = |lane: usize| {
-            let begin = lane * quarter;
-            let before = bytes
-                .get(begin.saturating_sub(dfa.max_pattern_len().saturating_sub(1))..begin)
-                .unwrap_or_default();
+        let longest = dfa.max_pattern_len().saturating_sub(1);
+        let mut states: [StateID; LANES] = std::array::from_fn(|lane| {
+            let begin = lane * each * BLOCK;
+            let before = bytes.get(begin.saturating_sub(longest)..begin).unwrap_or_default();
             before.iter().fold(start, |state, &byte| dfa.next_state(Anchored::No, state, byte))
-        };
-        let mut states = [start, lead_in(1), lead_in(2), lead_in(3)];
-        let lanes = first.iter().zip(second).zip(third).zip(fourth);
-        for (at, (((&a, &b), &c), &d)) in lanes.enumerate() {
-            let [first, second, third, fourth] = &mut states;
-            *first = dfa.next_state(Anchored::No, *first, a);
-            *second = dfa.next_state(Anchored::No, *second, b);
-            *third = dfa.next_state(Anchored::No, *third, c);
-            *fourth = dfa.next_state(Anchored::No, *fourth, d);
-            if dfa.is_special(*first)
-                | dfa.is_special(*second)
-                | dfa.is_special(*third)
-                | dfa.is_special(*fourth)
-            {
-                for (lane, &state) in states.iter().enumerate() {
-                    if dfa.is_match(state) {
-                        self.occur(dfa, state, bytes, lane * quarter + at + 1, part, found);
+        });
+        for block in 0..each {
+            let now: [[u8; BLOCK]; LANES] = lanes.map(|lane| lane.get(block).copied().unwrap_or([0; BLOCK]));
+            for at in 0..BLOCK {
+                let mut special = false;
+                for (state, bytes) in states.iter_mut().zip(&now) {
+                    let byte = bytes.get(at).copied().unwrap_or_default();
+                    *state = dfa.next_state(Anchored::No, *state, byte);
+                    special |= dfa.is_special(*state);
+                }
+                if special {
+                    for (lane, &state) in states.iter().enumerate().filter(|(_, state)| dfa.is_match(**state))
+                    {
+                        self.occur(dfa, state, bytes, (lane * each + block) * BLOCK + at + 1, part, found);
                     }
                 }
             }
         }
         let [.., mut state] = states;
-        for (at, &byte) in bytes.iter().enumerate().skip(4 * quarter) {
+        for (at, &byte) in bytes.iter().enumerate().skip(LANES * each * BLOCK) {
             state = dfa.next_state(Anchored::No, state, byte);
             if dfa.is_match(state) {
                 self.occur(dfa, state, bytes, at + 1, part, found);
