@@ -28,7 +28,7 @@ pub enum Packet<'a> {
     Udp(Datagram<'a>),
     /// A fragment of an IP datagram (put together by a later stage).
     Fragment,
-    /// Another protocol, by name where it has one: `arp`, `icmp`, `ip-proto-47`, `ethertype-88cc` …
+    /// Another protocol, by name where it has one: `arp`, `lldp`, `icmp`, `gre`, `sctp`; `ethertype-other`, `ip-other` …
     Other(&'static str),
     /// A link type nobody here reads.
     UnknownLink(LinkType),

@@ -182,3 +182,14 @@ mod tests {
         assert!(!filter.accepts(LinkType::ETHERNET, &ethernet[..30]).unwrap());
     }
 }
+
+#[cfg(all(test, not(feature = "pcap")))]
+mod tests_without {
+    use super::*;
+
+    #[test]
+    fn a_build_without_libpcap_says_so() {
+        let error = check("tcp port 80").unwrap_err().to_string();
+        assert!(error.contains("this build has no libpcap"), "{error}");
+    }
+}

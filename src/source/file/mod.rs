@@ -27,6 +27,7 @@ pub struct CaptureFile {
     path: PathBuf,
     window: Window,
     format: Format,
+    record: Record,
     filter: Option<Filter>,
     number: u64,
     done: bool,
@@ -68,7 +69,15 @@ pub fn from_reader(
         Ok(None) => return Err(SourceError::NotACapture { path: path.to_owned(), start: start(&window) }),
         Err(fault) => return Err(error(path, &window, fault)),
     };
-    let mut file = CaptureFile { path: path.to_owned(), window, format, filter, number: 0, done: false };
+    let mut file = CaptureFile {
+        path: path.to_owned(),
+        window,
+        format,
+        record: Record::none(),
+        filter,
+        number: 0,
+        done: false,
+    };
     if let (Some(filter), Format::Pcap(header)) = (&mut file.filter, &file.format) {
         filter.prepare(header.link)?;
     }
@@ -106,27 +115,25 @@ fn error(path: &Path, window: &Window, fault: Fault) -> SourceError {
 }
 
 impl CaptureFile {
-    /// The next record that the filter accepts.
+    /// Brings the next record that the filter accepts; false at the end.
     #[inline]
-    fn accepted(&mut self) -> Result<Option<Record>, SourceError> {
+    fn advance(&mut self) -> Result<bool, SourceError> {
         loop {
-            let record = match &mut self.format {
-                Format::Pcap(header) => header.next(&mut self.window),
-                Format::Pcapng(section) => section.next(&mut self.window),
+            let found = match &mut self.format {
+                Format::Pcap(header) => header.next(&mut self.window, &mut self.record),
+                Format::Pcapng(section) => section.next(&mut self.window, &mut self.record),
             };
-            let record = match record {
-                Ok(Some(record)) => record,
-                Ok(None) => return Ok(None),
+            match found {
+                Ok(true) => self.number += 1,
+                Ok(false) => return Ok(false),
                 Err(fault) => return Err(error(&self.path, &self.window, fault)),
+            }
+            let Some(filter) = &mut self.filter else {
+                return Ok(true);
             };
-            self.number += 1;
-            match &mut self.filter {
-                None => return Ok(Some(record)),
-                Some(filter) => {
-                    if filter.accepts(record.link, self.window.taken(record.bytes.clone()))? {
-                        return Ok(Some(record));
-                    }
-                }
+            let bytes = self.window.taken(self.record.start, self.record.length as usize);
+            if filter.accepts(self.record.link, bytes)? {
+                return Ok(true);
             }
         }
     }
@@ -138,15 +145,15 @@ impl Source for CaptureFile {
         if self.done {
             return Ok(Next::End);
         }
-        match self.accepted() {
-            Ok(Some(record)) => Ok(Next::Frame(Frame {
+        match self.advance() {
+            Ok(true) => Ok(Next::Frame(Frame {
                 number: self.number,
-                time: record.time,
-                link: record.link,
-                bytes: self.window.taken(record.bytes),
-                original_len: record.original_len,
+                time: self.record.time,
+                link: self.record.link,
+                bytes: self.window.taken(self.record.start, self.record.length as usize),
+                original_len: self.record.original_len,
             })),
-            Ok(None) => {
+            Ok(false) => {
                 self.done = true;
                 Ok(Next::End)
             }

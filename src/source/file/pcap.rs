@@ -47,14 +47,14 @@ impl Header {
         Ok(Self { order, unit, record, link })
     }
 
-    /// The next record; `None` at the end of the file.
+    /// The next record; false at the end of the file.
     #[inline]
-    pub(super) fn next(&self, window: &mut Window) -> Result<Option<Record>, Fault> {
+    pub(super) fn next(&self, window: &mut Window, record: &mut Record) -> Result<bool, Fault> {
         let offset = window.offset();
         let have = window.fill(self.record)?;
         if have < self.record {
             if have == 0 {
-                return Ok(None);
+                return Ok(false);
             }
             return Err(damaged(
                 offset,
@@ -64,7 +64,7 @@ impl Header {
         let Some(&[s0, s1, s2, s3, f0, f1, f2, f3, c0, c1, c2, c3, o0, o1, o2, o3]) =
             window.have().first_chunk::<16>()
         else {
-            return Ok(None);
+            return Ok(false);
         };
         let captured = self.order.u32([c0, c1, c2, c3]);
         if captured > LONGEST {
@@ -78,12 +78,11 @@ impl Header {
         }
         let seconds = i64::from(self.order.u32([s0, s1, s2, s3]));
         let fraction = i64::from(self.order.u32([f0, f1, f2, f3]));
-        let taken = window.take(whole);
-        Ok(Some(Record {
-            time: Timestamp::from_nanos(seconds * 1_000_000_000 + fraction * self.unit),
-            link: self.link,
-            bytes: taken.start + self.record..taken.end,
-            original_len: self.order.u32([o0, o1, o2, o3]).max(captured),
-        }))
+        record.time = Timestamp::from_nanos(seconds * 1_000_000_000 + fraction * self.unit);
+        record.link = self.link;
+        record.start = window.take(whole) + self.record;
+        record.length = captured;
+        record.original_len = self.order.u32([o0, o1, o2, o3]).max(captured);
+        Ok(true)
     }
 }

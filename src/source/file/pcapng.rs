@@ -94,15 +94,15 @@ impl Section {
         Self { order: Order::Little, interfaces: Vec::new(), last: Timestamp::default() }
     }
 
-    /// The next packet; `None` at the end of the file.
-    pub(super) fn next(&mut self, window: &mut Window) -> Result<Option<Record>, Fault> {
+    /// The next packet; false at the end of the file.
+    pub(super) fn next(&mut self, window: &mut Window, record: &mut Record) -> Result<bool, Fault> {
         loop {
             let offset = window.offset();
             let have = window.fill(12)?;
             let Some(&[t0, t1, t2, t3, l0, l1, l2, l3, b0, b1, b2, b3]) = window.have().first_chunk::<12>()
             else {
                 if have == 0 {
-                    return Ok(None);
+                    return Ok(false);
                 }
                 return Err(damaged(offset, format!("the block ends after {have} of at least 12 bytes")));
             };
@@ -139,17 +139,15 @@ impl Section {
                 SECTION => self.begin(body, offset)?,
                 INTERFACE => self.interface(body, offset)?,
                 _ => {
-                    let record = self.packet(kind, body, offset)?;
-                    let (interface, packet) = record;
+                    let (interface, packet) = self.packet(kind, body, offset)?;
                     let time = packet.ticks.map_or(self.last, |ticks| interface.time(ticks));
+                    record.time = time;
+                    record.link = interface.link;
+                    record.length = packet.captured;
+                    record.original_len = packet.original.max(packet.captured);
+                    record.start = window.take(whole) + 8 + packet.before;
                     self.last = time;
-                    let start = window.take(whole).start + 8 + packet.before;
-                    return Ok(Some(Record {
-                        time,
-                        link: interface.link,
-                        bytes: start..start + packet.captured as usize,
-                        original_len: packet.original.max(packet.captured),
-                    }));
+                    return Ok(true);
                 }
             }
             window.take(whole);
@@ -225,7 +223,7 @@ impl Section {
     }
 
     #[inline]
-    fn packet(&self, kind: u32, body: &[u8], offset: u64) -> Result<(Interface, Described), Fault> {
+    fn packet(&self, kind: u32, body: &[u8], offset: u64) -> Result<(&Interface, Described), Fault> {
         let described = match kind {
             PACKET_ENHANCED => self.enhanced(body),
             PACKET_OBSOLETE => self.obsolete(body),
@@ -234,7 +232,7 @@ impl Section {
         let Some(described) = described else {
             return Err(damaged(offset, "the packet block is too short"));
         };
-        let Some(&interface) = self.interfaces.get(described.interface) else {
+        let Some(interface) = self.interfaces.get(described.interface) else {
             return Err(damaged(
                 offset,
                 format!("the packet is of interface {}, which was not described", described.interface),

@@ -1,7 +1,5 @@
 //! What both file formats share: byte order, records, faults.
 
-use std::ops::Range;
-
 use super::unpack::ReadError;
 use crate::model::{LinkType, Timestamp};
 
@@ -40,13 +38,22 @@ impl Order {
     }
 }
 
-/// One captured frame, its bytes by their place in the window.
+/// One captured frame, its bytes by their place in the window. It is written in place for each frame and its fields
+/// read one by one: moved as a whole, its fresh bytes would stall the processor.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) time: Timestamp,
     pub(super) link: LinkType,
-    pub(super) bytes: Range<usize>,
+    pub(super) start: usize,
+    pub(super) length: u32,
     pub(super) original_len: u32,
+}
+
+impl Record {
+    /// No frame yet.
+    pub(super) fn none() -> Self {
+        Self { time: Timestamp::default(), link: LinkType::NULL, start: 0, length: 0, original_len: 0 }
+    }
 }
 
 /// Why no record comes.

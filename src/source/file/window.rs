@@ -1,7 +1,5 @@
 //! The part of a capture that is in memory: blocks small enough to stay in cache, records borrowed from them.
 
-use std::ops::Range;
-
 use super::unpack::{ReadError, Unpacked};
 
 /// Bytes read at once.
@@ -71,19 +69,20 @@ impl Window {
         Ok(self.end - self.start)
     }
 
-    /// Takes `count` bytes, which [`Self::fill`] has brought; they stay readable by their range until the next fill.
+    /// Takes `count` bytes, which [`Self::fill`] has brought, and gives their place; they stay readable there until the
+    /// next fill.
     #[inline]
-    pub(super) fn take(&mut self, count: usize) -> Range<usize> {
+    pub(super) fn take(&mut self, count: usize) -> usize {
         let from = self.start;
         self.start = (from + count).min(self.end);
         self.offset += (self.start - from) as u64;
-        from..self.start
+        from
     }
 
-    /// Bytes taken before.
+    /// `length` bytes taken before, from their place on.
     #[inline]
-    pub(super) fn taken(&self, range: Range<usize>) -> &[u8] {
-        self.buffer.get(range).unwrap_or_default()
+    pub(super) fn taken(&self, place: usize, length: usize) -> &[u8] {
+        self.buffer.get(place..place + length).unwrap_or_default()
     }
 
     /// Passes over `count` bytes without keeping them; gives how many there were.
@@ -122,8 +121,8 @@ mod tests {
         let mut window = Window::new(input);
         let mut taken = 0_u64;
         while window.fill(1_514).unwrap() >= 1_514 {
-            let range = window.take(1_514);
-            assert_eq!(window.taken(range).len(), 1_514);
+            let place = window.take(1_514);
+            assert_eq!(window.taken(place, 1_514).len(), 1_514);
             taken += 1_514;
         }
         assert_eq!(window.offset(), taken);
