@@ -20,7 +20,7 @@ help:
 	@echo 'make deps      install the system packages that are missing (Debian)'
 
 demo: build
-	@./target/release/leaktap scan captures || test $$? -eq 1
+	@./target/release/leaktap scan captures --format table || test $$? -eq 1
 	@echo; echo 'Try: ./target/release/leaktap scan YOUR.pcap --fail-on high'
 
 build: deps
