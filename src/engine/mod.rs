@@ -272,10 +272,14 @@ impl Workshop {
     }
 
     fn recycle(&mut self, mut buffer: Vec<u8>) {
-        if self.buffers.len() < 64 && buffer.capacity() <= 1 << 20 {
+        if self.buffers.len() < 32 && (1..=256 << 10).contains(&buffer.capacity()) {
             buffer.clear();
             self.buffers.push(buffer);
         }
+    }
+
+    fn spare_buffer(&mut self) -> Vec<u8> {
+        self.buffers.pop().unwrap_or_default()
     }
 
     fn spare_exchange(&mut self) -> Exchange {

@@ -218,6 +218,9 @@ impl<'a> Tap<'a> {
 
     /// Bytes that several frames carried are split where those meet, so that each byte knows its frame.
     fn push(&mut self, direction: Direction, body: &mut Body, bytes: &[u8]) {
+        if body.buffer.capacity() == 0 && !bytes.is_empty() {
+            body.buffer = self.workshop.spare_buffer();
+        }
         let start = offset_in(self.shown, bytes);
         let mut done = 0;
         while done < bytes.len() {
