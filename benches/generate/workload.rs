@@ -54,11 +54,12 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     Workload { name: "open", about: "flows that stay open with half a request", write: open },
 ];
 
+/// Each number has a client address and port of its own: flows that are open at once must not share them.
 fn flow(seeded: &mut Seeded, number: usize) -> Flow {
     let n = number as u32;
     Flow {
         client: (
-            [10, 1 + (n >> 21) as u8, (n >> 13) as u8, 1 + ((n >> 5) & 0xff) as u8 % 250],
+            [10, 1 + (n >> 21) as u8, (n >> 13) as u8, (n >> 5) as u8],
             32_768 + ((n & 0x1f) << 8 | (n >> 21)) as u16,
         ),
         server: ([10, 200, 0, 1 + (n % 16) as u8], 80),
