@@ -2,16 +2,13 @@
 
 use std::collections::HashMap;
 
-use aho_corasick::automaton::{Automaton, StateID};
-use aho_corasick::dfa::DFA;
-use aho_corasick::{Anchored, MatchKind, StartKind};
-
 use crate::model::Field;
 
 use super::check::{Does, Mark, Parameter};
 use super::definition::Rule;
 use super::guard::{Guard, Part};
 use super::pattern::Plan;
+use super::walk::Automaton;
 use crate::model::Surface;
 
 /// Shortest keyword that is derived from a pattern.
@@ -19,8 +16,7 @@ const SHORTEST_DERIVED: usize = 3;
 
 /// See the module.
 pub(super) struct Index {
-    /// `None` without any keyword.
-    automaton: Option<DFA>,
+    automaton: Automaton,
     /// By keyword.
     entries: Vec<Vec<Entry>>,
     /// By keyword: when the pre-pass counts it in any part of a message, and in a body.
@@ -85,12 +81,6 @@ pub struct Occurrence {
     keyword: u32,
 }
 
-/// Walks at once, and the bytes each takes in one step of the loop.
-const LANES: usize = 8;
-const BLOCK: usize = 16;
-/// From this length on they pay.
-const LANES_FROM: usize = 1024;
-
 /// How far before a keyword a match may begin where nobody knows better.
 const BEFORE: usize = 256;
 
@@ -101,7 +91,7 @@ impl Index {
     /// The keywords are too many.
     pub(super) fn new(rules: &mut [Rule]) -> Result<Self, String> {
         let mut index = Self {
-            automaton: None,
+            automaton: Automaton::new(&[])?,
             entries: Vec::new(),
             guards: Vec::new(),
             named: Vec::new(),
@@ -144,16 +134,7 @@ impl Index {
                 }
             }
         }
-        if !keywords.is_empty() {
-            let dfa = DFA::builder()
-                .ascii_case_insensitive(true)
-                .match_kind(MatchKind::Standard)
-                .start_kind(StartKind::Unanchored)
-                .prefilter(false)
-                .build(&keywords)
-                .map_err(|error| format!("too many keywords: {error}"))?;
-            index.automaton = Some(dfa);
-        }
+        index.automaton = Automaton::new(&keywords)?;
         Ok(index)
     }
 
@@ -164,37 +145,17 @@ impl Index {
     /// See [`super::RuleSet::scan`].
     pub(super) fn scan(&self, bytes: &[u8], part: Part, found: &mut Vec<Occurrence>) {
         let first = found.len();
-        if bytes.len() < LANES_FROM {
-            self.walk(bytes, |dfa, state, end| self.occur(dfa, state, bytes, end, part, found));
-        } else {
-            self.walk_in_lanes(bytes, part, found);
-        }
-        if found.len() > first + 1
-            && let Some(new) = found.get_mut(first..)
-        {
-            new.sort_unstable();
-        }
-    }
-
-    /// The keywords that end in this state at this place, and count there.
-    #[cold]
-    fn occur(
-        &self,
-        dfa: &DFA,
-        state: StateID,
-        bytes: &[u8],
-        end: usize,
-        part: Part,
-        found: &mut Vec<Occurrence>,
-    ) {
-        for nth in 0..dfa.match_len(state) {
-            let pattern = dfa.match_pattern(state, nth);
-            let start = end.saturating_sub(dfa.pattern_len(pattern));
-            let Some((any, body)) = self.guards.get(pattern.as_usize()) else { continue };
+        self.automaton.walk(bytes, &mut |keyword, start| {
+            let Some((any, body)) = self.guards.get(keyword as usize) else { return };
             let guard = if part == Part::Body { body } else { any };
+            let end = start + self.automaton.length(keyword);
             if guard.lets_pass(bytes, start, end) {
-                found.push(Occurrence { start: start as u32, end: end as u32, keyword: pattern.as_u32() });
+                found.push(Occurrence { start: start as u32, end: end as u32, keyword });
             }
+        });
+        if found.len() > first + 1 {
+            found.get_mut(first..).into_iter().for_each(<[_]>::sort_unstable);
+            found.dedup();
         }
     }
 
@@ -214,18 +175,14 @@ impl Index {
                     self.in_value(found.keyword, (found.start as usize).saturating_sub(origin), hits);
                 }
             }
-            None => self.walk(&field.value, |dfa, state, end| {
-                for nth in 0..dfa.match_len(state) {
-                    let pattern = dfa.match_pattern(state, nth);
-                    self.in_value(pattern.as_u32(), end.saturating_sub(dfa.pattern_len(pattern)), hits);
-                }
-            }),
+            None => {
+                self.automaton.walk(&field.value, &mut |keyword, start| self.in_value(keyword, start, hits))
+            }
         }
         if let Some(name) = name {
-            self.walk(name.as_bytes(), |dfa, state, end| {
-                for (entry, length) in self.entries_of(dfa, state) {
+            self.automaton.walk(name.as_bytes(), &mut |keyword, start| {
+                for entry in self.entries.get(keyword as usize).into_iter().flatten() {
                     let named = rules.get(entry.rule as usize).is_some_and(|rule| rule.names.is_some());
-                    let start = end.saturating_sub(length);
                     let mut hit = |way| hits.push(Hit { rule: entry.rule, way });
                     match entry.place {
                         Place::Value => hit(Way::Value),
@@ -268,67 +225,6 @@ impl Index {
                 Place::NameOnly => continue,
             };
             hits.push(Hit { rule: entry.rule, way });
-        }
-    }
-
-    fn entries_of<'a>(&'a self, dfa: &'a DFA, state: StateID) -> impl Iterator<Item = (&'a Entry, usize)> {
-        (0..dfa.match_len(state)).flat_map(move |nth| {
-            let pattern = dfa.match_pattern(state, nth);
-            let length = dfa.pattern_len(pattern);
-            self.entries.get(pattern.as_usize()).into_iter().flatten().map(move |entry| (entry, length))
-        })
-    }
-
-    /// The hot loop: one look-up a byte, each waiting for the one before; several walks at once hide the waiting.
-    fn walk_in_lanes(&self, bytes: &[u8], part: Part, found: &mut Vec<Occurrence>) {
-        let Some(dfa) = &self.automaton else { return };
-        let Ok(start) = dfa.start_state(Anchored::No) else { return };
-        let (blocks, _) = bytes.as_chunks::<BLOCK>();
-        let each = blocks.len() / LANES;
-        let lanes: [&[[u8; BLOCK]]; LANES] =
-            std::array::from_fn(|lane| blocks.get(lane * each..(lane + 1) * each).unwrap_or_default());
-        // What a lane has to know of the one before it: a keyword may lie across.
-        let longest = dfa.max_pattern_len().saturating_sub(1);
-        let mut states: [StateID; LANES] = std::array::from_fn(|lane| {
-            let begin = lane * each * BLOCK;
-            let before = bytes.get(begin.saturating_sub(longest)..begin).unwrap_or_default();
-            before.iter().fold(start, |state, &byte| dfa.next_state(Anchored::No, state, byte))
-        });
-        for block in 0..each {
-            let now: [[u8; BLOCK]; LANES] = lanes.map(|lane| lane.get(block).copied().unwrap_or([0; BLOCK]));
-            for at in 0..BLOCK {
-                let mut special = false;
-                for (state, bytes) in states.iter_mut().zip(&now) {
-                    let byte = bytes.get(at).copied().unwrap_or_default();
-                    *state = dfa.next_state(Anchored::No, *state, byte);
-                    special |= dfa.is_special(*state);
-                }
-                if special {
-                    for (lane, &state) in states.iter().enumerate().filter(|(_, state)| dfa.is_match(**state))
-                    {
-                        self.occur(dfa, state, bytes, (lane * each + block) * BLOCK + at + 1, part, found);
-                    }
-                }
-            }
-        }
-        let [.., mut state] = states;
-        for (at, &byte) in bytes.iter().enumerate().skip(LANES * each * BLOCK) {
-            state = dfa.next_state(Anchored::No, state, byte);
-            if dfa.is_match(state) {
-                self.occur(dfa, state, bytes, at + 1, part, found);
-            }
-        }
-    }
-
-    /// Every state in which a keyword ends, and the place behind it.
-    fn walk(&self, bytes: &[u8], mut hit: impl FnMut(&DFA, StateID, usize)) {
-        let Some(dfa) = &self.automaton else { return };
-        let Ok(mut state) = dfa.start_state(Anchored::No) else { return };
-        for (at, &byte) in bytes.iter().enumerate() {
-            state = dfa.next_state(Anchored::No, state, byte);
-            if dfa.is_special(state) && dfa.is_match(state) {
-                hit(dfa, state, at + 1);
-            }
         }
     }
 }

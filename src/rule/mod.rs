@@ -11,6 +11,7 @@ mod index;
 mod load;
 mod matcher;
 mod pattern;
+mod walk;
 
 use std::borrow::Cow;
 use std::ops::Range;
