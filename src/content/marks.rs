@@ -11,8 +11,8 @@ use super::markup::reference;
 /// The shortest run of base64 that is looked at. It has so many words in a row, wherever it begins.
 const RUN: usize = 40;
 const WORD: usize = 8;
-const WORDS: usize = (RUN + 1) / WORD - 1;
-const BLOCK: usize = 64;
+const WORDS: usize = 4;
+const BLOCK: usize = WORD * 8;
 /// The longest run: more is a file.
 const LONGEST: usize = 64 << 10;
 /// Marks as near as this become one.
@@ -84,20 +84,28 @@ fn hex(high: u8, low: u8) -> Option<u8> {
     u8::try_from(digit(high)? << 4 | digit(low)?).ok()
 }
 
-/// Runs of base64: found by words of eight bytes, of which each long run has some in a row. No byte decides a branch, so that
-/// the compiler makes vectors of it.
+/// Runs of base64: found by words of eight bytes, of which each long run has some in a row. Few branches, and none that a
+/// byte decides, so that the compiler makes vectors of it.
 fn runs(bytes: &[u8], found: &mut Vec<Range<usize>>) {
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     let mut last = [0; BLOCK];
     last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-    let mut row = 0;
+    // A bit for each word that is nothing but digits: those of the block before, then those of this one.
+    let mut full = 0_u16;
     for (number, block) in blocks.iter().chain([&last]).enumerate() {
         let digits = block.map(|byte| u8::from(base64::is_digit(byte)));
+        full >>= WORD;
         for (word, digits) in digits.as_chunks::<WORD>().0.iter().enumerate() {
-            row = if *digits == [1; WORD] { row + 1 } else { 0 };
-            if row == WORDS {
-                run(bytes, number * BLOCK + word * WORD, found);
-            }
+            full |= u16::from(u64::from_ne_bytes(*digits) == u64::from_ne_bytes([1; WORD])) << (WORD + word);
+        }
+        let row = full & full >> 1 & full >> 2 & full >> 3;
+        // Where a row begins that was not seen with the block before.
+        let begins = row & !(row << 1) & !0 << (WORD + 1 - WORDS);
+        if begins == 0 {
+            continue;
+        }
+        for word in (0..16).filter(|word| begins >> word & 1 != 0) {
+            run(bytes, number * BLOCK + (word + WORDS - 1) * WORD - BLOCK, found);
         }
     }
 }
