@@ -75,6 +75,12 @@ pub fn is_opaque(media: &Media, first_bytes: &[u8]) -> bool {
     if first.is_empty() {
         return is_declared_opaque(media);
     }
+    // Most bodies.
+    let is_plain = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7e);
+    let may_be_magic = first.first().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'%');
+    if !may_be_magic && first.iter().fold(true, |all, byte| all & is_plain(byte)) {
+        return false;
+    }
     if has_magic(first) {
         return true;
     }

@@ -9,6 +9,8 @@ use super::marks::{Carried, Carrier, Marks};
 pub(super) const WINDOW: usize = 4 << 20;
 /// Bytes of the window before that are looked at again, for values that lie across.
 const OVERLAP: usize = 16 << 10;
+/// Room made for a body because its head says how long it will be: heads may lie.
+const RESERVED: usize = 256 << 10;
 /// How much of a body its kind is judged by.
 const SNIFF: usize = 512;
 
@@ -28,6 +30,8 @@ pub(super) struct Body {
     coding: Coding,
     judged: bool,
     window: usize,
+    /// Bytes that it will have, as its head says.
+    expected: usize,
 }
 
 enum Coding {
@@ -82,7 +86,13 @@ impl Body {
             coding: Coding::Unknown,
             judged: false,
             window: WINDOW,
+            expected: 0,
         }
+    }
+
+    /// Its head says that it has so many bytes.
+    pub(super) fn expecting(self, bytes: usize) -> Self {
+        Self { expected: bytes, ..self }
     }
 
     /// Bytes of no message: looked at in small windows.
@@ -118,6 +128,9 @@ impl Body {
             Coding::Skipped | Coding::Unknown => return Ok(()),
             Coding::Plain => {
                 self.marks.push(before, carrier);
+                if before == 0 {
+                    self.buffer.reserve_exact(self.expected.min(RESERVED).max(bytes.len()));
+                }
                 self.buffer.extend_from_slice(bytes);
             }
             Coding::Encoded(inflater) => {

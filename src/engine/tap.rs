@@ -211,7 +211,12 @@ impl<'a> Tap<'a> {
     }
 
     fn push_body(&mut self, direction: Direction, bytes: &[u8]) {
-        let Some(mut body) = self.conversation.half(direction).body.take() else { return };
+        let half = self.conversation.half(direction);
+        // Where no head announced it.
+        let announced = half.body.take();
+        let mut body = announced.unwrap_or_else(|| {
+            Box::new(Body::new(Surface::body(direction), half.exchange, content::Media::default()))
+        });
         self.push(direction, &mut body, bytes);
         self.conversation.half(direction).body = Some(body);
     }
@@ -266,8 +271,8 @@ impl Output for Tap<'_> {
         if self.is_of_interest(head.bytes, head.headers, head.target, false) {
             self.head(exchange, None, head.bytes, |out| content::head::request(head, out));
         }
-        let body = Body::new(Surface::RequestBody, exchange, content::media(head.headers));
-        self.conversation.half(Direction::ToServer).body = Some(Box::new(body));
+        self.conversation.half(Direction::ToServer).body =
+            body(Surface::RequestBody, exchange, head.headers).map(Box::new);
     }
 
     fn response(&mut self, exchange: u32, head: &ResponseHead<'_>) {
@@ -291,8 +296,8 @@ impl Output for Tap<'_> {
         if self.is_of_interest(head.bytes, head.headers, b"", true) {
             self.head(exchange, Some(head.status), head.bytes, |out| content::head::response(head, out));
         }
-        let body = Body::new(Surface::ResponseBody, exchange, content::media(head.headers));
-        self.conversation.half(Direction::ToClient).body = Some(Box::new(body));
+        self.conversation.half(Direction::ToClient).body =
+            body(Surface::ResponseBody, exchange, head.headers).map(Box::new);
     }
 
     fn body(&mut self, direction: Direction, bytes: &[u8]) {
@@ -362,6 +367,15 @@ impl Output for Tap<'_> {
         self.workshop.inspector.signal(rule, surface, evidence, carried);
         self.head(exchange, None, b"", |_| ());
     }
+}
+
+/// The body that a head announces. A request has one only where its head says so (RFC 9112 section 6.3).
+fn body(surface: Surface, exchange: u32, headers: &[Header<'_>]) -> Option<Body> {
+    let length = header(headers, "content-length");
+    let has_body =
+        surface.is_response() || length.is_some() || header(headers, "transfer-encoding").is_some();
+    let expected = length.and_then(|length| std::str::from_utf8(length).ok()?.trim().parse().ok());
+    has_body.then(|| Body::new(surface, exchange, content::media(headers)).expecting(expected.unwrap_or(0)))
 }
 
 /// Sorts ranges and joins those that touch.
