@@ -1,6 +1,8 @@
 //! One flow from its first bytes to its end: which protocol, what its parser needs kept, which exchange is at hand.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
 
 use crate::flow::{Close, Interest, Loss, LossReason, Now, Piece, Receiver};
 use crate::model::finding::FlowText;
@@ -45,7 +47,8 @@ pub(crate) struct Conversation {
     /// What the flow's events call its protocol.
     pub(super) protocol: &'static str,
     halves: [Half; 2],
-    pub(super) exchanges: VecDeque<Exchange>,
+    /// The oldest first; seldom more than one.
+    pub(super) exchanges: SmallVec<[Exchange; 1]>,
     pub(super) followed: Vec<Followed>,
     losses: BTreeMap<(Direction, &'static str), Tally>,
     pub(super) encrypted: bool,
@@ -86,19 +89,41 @@ pub(super) struct Half {
 }
 
 /// What later findings tell of an exchange.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) number: u32,
-    pub(super) method: Vec<u8>,
-    pub(super) host: Vec<u8>,
-    pub(super) target: Vec<u8>,
-    pub(super) version: &'static str,
     pub(super) status: Option<u16>,
+    pub(super) version: &'static str,
+    /// Method, host and target, one behind the other; where the host begins and the target.
+    text: Box<[u8]>,
+    host: u32,
+    target: u32,
 }
 
 impl Exchange {
-    fn bytes(&self) -> usize {
-        self.method.len() + self.host.len() + self.target.len()
+    /// Of a request that was seen; of others the parts are empty.
+    pub(super) fn new(number: u32, version: &'static str, method: &[u8], host: &[u8], target: &[u8]) -> Self {
+        let text = [method, host, shown_part(target)].concat().into_boxed_slice();
+        // Heads are shorter than that.
+        let host_at = method.len() as u32;
+        let target_at = host_at + host.len() as u32;
+        Self { number, status: None, version, text, host: host_at, target: target_at }
+    }
+
+    fn part(&self, range: std::ops::Range<u32>) -> &[u8] {
+        self.text.get(range.start as usize..range.end as usize).unwrap_or_default()
+    }
+
+    pub(super) fn method(&self) -> &[u8] {
+        self.part(0..self.host)
+    }
+
+    pub(super) fn host(&self) -> &[u8] {
+        self.part(self.host..self.target)
+    }
+
+    pub(super) fn target(&self) -> &[u8] {
+        self.part(self.target..self.text.len() as u32)
     }
 }
 
@@ -141,7 +166,7 @@ impl Conversation {
             known: Known::NotYet,
             protocol: "unknown",
             halves: [Half::default(), Half::default()],
-            exchanges: VecDeque::new(),
+            exchanges: SmallVec::new(),
             followed: Vec::new(),
             losses: BTreeMap::new(),
             encrypted: false,
@@ -191,14 +216,17 @@ impl Conversation {
         if self.exchanges.len() >= EXCHANGES {
             self.forget_exchange();
         }
-        self.exchange_bytes += exchange.bytes();
-        self.exchanges.push_back(exchange);
+        self.exchange_bytes += exchange.text.len();
+        self.exchanges.push(exchange);
     }
 
     /// The oldest exchange, which is remembered no more.
     pub(super) fn forget_exchange(&mut self) -> Option<Exchange> {
-        let oldest = self.exchanges.pop_front()?;
-        self.exchange_bytes = self.exchange_bytes.saturating_sub(oldest.bytes());
+        if self.exchanges.is_empty() {
+            return None;
+        }
+        let oldest = self.exchanges.remove(0);
+        self.exchange_bytes = self.exchange_bytes.saturating_sub(oldest.text.len());
         Some(oldest)
     }
 

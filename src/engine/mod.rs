@@ -28,7 +28,6 @@ use crate::model::{Direction, Timestamp};
 use crate::packet::Packet;
 use crate::rule::{Occurrence, RuleSet};
 
-use conversation::Exchange;
 use inspect::Inspector;
 use pending::Pending;
 
@@ -136,7 +135,6 @@ pub(crate) struct Workshop {
     /// Bytes that the conversations of each shard hold.
     held: Vec<usize>,
     buffers: Vec<Vec<u8>>,
-    exchanges: Vec<Exchange>,
 }
 
 impl Engine {
@@ -168,7 +166,6 @@ impl Engine {
                 released: Vec::new(),
                 held: vec![0; SHARDS],
                 buffers: Vec::new(),
-                exchanges: Vec::new(),
             },
             limits,
         }
@@ -280,20 +277,6 @@ impl Workshop {
 
     fn spare_buffer(&mut self) -> Vec<u8> {
         self.buffers.pop().unwrap_or_default()
-    }
-
-    fn spare_exchange(&mut self) -> Exchange {
-        self.exchanges.pop().unwrap_or_default()
-    }
-
-    fn recycle_exchange(&mut self, mut exchange: Exchange) {
-        if self.exchanges.len() < 64 {
-            exchange.method.clear();
-            exchange.host.clear();
-            exchange.target.clear();
-            exchange.status = None;
-            self.exchanges.push(exchange);
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::model::{Direction, Field, FlowKey, Surface};
 use crate::protocol::Output;
 
 use super::body::{Body, Skip};
-use super::conversation::{self, Conversation};
+use super::conversation::{Conversation, Exchange};
 use super::inspect::{Followed, RawHttp, Scene, Vessel};
 use super::marks::{Carried, Carrier, Marks};
 use super::{Workshop, exposure};
@@ -261,13 +261,8 @@ impl Output for Tap<'_> {
         self.workshop.message(head.version);
         self.conversation.protocol = head.version;
         self.conversation.half(Direction::ToServer).exchange = exchange;
-        let mut remembered = self.workshop.spare_exchange();
-        remembered.number = exchange;
-        remembered.method.extend_from_slice(head.method);
-        remembered.host.extend_from_slice(header(head.headers, "host").unwrap_or_default());
-        remembered.target.extend_from_slice(conversation::shown_part(head.target));
-        remembered.version = head.version;
-        self.conversation.begin(remembered);
+        let host = header(head.headers, "host").unwrap_or_default();
+        self.conversation.begin(Exchange::new(exchange, head.version, head.method, host, head.target));
         if self.is_of_interest(head.bytes, head.headers, head.target, false) {
             self.head(exchange, None, head.bytes, |out| content::head::request(head, out));
         }
@@ -284,9 +279,7 @@ impl Output for Tap<'_> {
             match self.conversation.exchanges.iter_mut().find(|known| known.number == exchange) {
                 Some(known) => known.status = Some(head.status),
                 None => {
-                    let mut unseen = self.workshop.spare_exchange();
-                    unseen.number = exchange;
-                    unseen.version = head.version;
+                    let mut unseen = Exchange::new(exchange, head.version, b"", b"", b"");
                     unseen.status = Some(head.status);
                     self.conversation.begin(unseen);
                 }
@@ -331,10 +324,9 @@ impl Output for Tap<'_> {
             // An interim answer (RFC 9110 section 15.2) leaves its exchange open.
             let is_open = self.conversation.exchange(exchange).is_some_and(|known| known.status.is_none());
             let until = if is_open { until.min(exchange) } else { until };
-            while self.conversation.exchanges.front().is_some_and(|first| first.number < until) {
+            while self.conversation.exchanges.first().is_some_and(|first| first.number < until) {
                 if let Some(done) = self.conversation.forget_exchange() {
                     self.workshop.release_exchange(self.conversation.number, done.number, done.status);
-                    self.workshop.recycle_exchange(done);
                 }
             }
         }
@@ -401,9 +393,9 @@ fn scene<'s>(
     Scene {
         flow: conversation.text(key),
         http: conversation.exchange(exchange).map(|known| RawHttp {
-            method: &known.method,
-            host: &known.host,
-            target: &known.target,
+            method: known.method(),
+            host: known.host(),
+            target: known.target(),
             version: known.version,
             status: known.status,
             number: known.number,
