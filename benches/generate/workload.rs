@@ -35,8 +35,9 @@ pub(crate) fn bulk(seed: u64, bytes: usize, out: &mut dyn Write) -> io::Result<V
     let mut truth = Vec::new();
     let mut wire = Wire::new(out)?;
     let mut number = 0;
-    let mut leaks_told = 0;
-    play(&mut seeded, &mut wire, (bytes / BULK_FLOW).max(8), |seeded, before, written| {
+    // Bytes that the talks so far will have taken, and the leaks in them.
+    let (mut planned, mut leaked) = (0, 0);
+    play(&mut seeded, &mut wire, (bytes / BULK_FLOW).max(8), |seeded, before, _| {
         let opens = before.is_none();
         let flow = before.unwrap_or_else(|| {
             number += 1;
@@ -45,11 +46,11 @@ pub(crate) fn bulk(seed: u64, bytes: usize, out: &mut dyn Write) -> io::Result<V
         if !opens && !flow.is_open {
             return None;
         }
-        if written >= bytes {
+        if planned >= bytes {
             return Some(Talk::new(flow, [Step::Close]));
         }
-        let leaks = written / 1_000_000 > leaks_told;
-        leaks_told += usize::from(leaks);
+        let leaks = planned / 1_000_000 > leaked;
+        leaked += usize::from(leaks);
         let place = (leaks && seeded.one_in(3)).then_some(Place::Query);
         let mut steps = Vec::from_iter(opens.then_some(Step::Open));
         let asked = Answer {
@@ -58,8 +59,12 @@ pub(crate) fn bulk(seed: u64, bytes: usize, out: &mut dyn Write) -> io::Result<V
             coded: true,
             leaks: leaks && place.is_none(),
         };
-        steps.push(send(From::Client, request(seeded, &flow, place), &mut truth));
-        steps.push(send(From::Server, answer(seeded, &flow, &asked), &mut truth));
+        let messages =
+            [(From::Client, request(seeded, &flow, place)), (From::Server, answer(seeded, &flow, &asked))];
+        for (from, message) in messages {
+            planned += message.bytes.len() * 21 / 20;
+            steps.push(send(from, message, &mut truth));
+        }
         Some(Talk::new(flow, steps))
     })?;
     wire.finish()?;
