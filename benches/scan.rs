@@ -22,7 +22,7 @@ use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use generate::{Truth, WORKLOADS, Workload};
+use generate::{Told, Truth, WORKLOADS, Workload, compare};
 use measure::{Cost, baseline, median, rivals};
 
 /// What is asked for.
@@ -223,7 +223,7 @@ fn measure(asked: &Asked, workload: &Workload, capture: &Path) -> Measured {
     let is_identical = is_same(first, second);
     run(leaktap(capture, "1").arg("--reveal"), first);
     let truth = truth_of(capture);
-    let (missed, other) = compare(&truth, first);
+    let (missed, other) = compare(&truth, &told(first));
     for out in &outs {
         fs::remove_file(out).expect("an output");
     }
@@ -242,7 +242,7 @@ fn measure(asked: &Asked, workload: &Workload, capture: &Path) -> Measured {
         jobs: median(rounds.iter().map(|(_, _, one, two)| one.wall.as_secs_f64() / two.wall.as_secs_f64())),
         is_identical,
         truth: truth.iter().filter(|known| known.is_due()).count(),
-        missed,
+        missed: missed.len(),
         other,
     }
 }
@@ -251,36 +251,19 @@ fn is_same(first: &Path, second: &Path) -> bool {
     lines(first).eq(lines(second))
 }
 
-/// How much of the truth is not told in `out`, and how much is told that is none.
-fn compare(truth: &[Truth], out: &Path) -> (usize, usize) {
-    let mut places = BTreeSet::new();
-    let mut values = BTreeSet::new();
+/// The leaks told in `out`.
+fn told(out: &Path) -> BTreeSet<Told> {
+    let mut told = BTreeSet::new();
     for line in lines(out) {
         let event: serde_json::Value = serde_json::from_str(&line).expect("an event");
         let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
         if let Some(value) = text(&event["secret"]["value"]) {
-            let client = text(&event["flow"]["client"]).unwrap_or_default();
-            values.insert((value.clone(), client.clone()));
-            places.insert((value, client, text(&event["surface"]).unwrap_or_default(), text(&event["name"])));
+            let [surface, client] =
+                [&event["surface"], &event["flow"]["client"]].map(|at| text(at).unwrap_or_default());
+            told.insert(Told { surface, name: text(&event["name"]), value, client });
         }
     }
-    let mut missed = 0;
-    for known in truth {
-        let value = (known.value.clone(), known.client.clone());
-        let is_told = if known.torn {
-            values.contains(&value)
-        } else {
-            places.contains(&(
-                known.value.clone(),
-                known.client.clone(),
-                known.surface.clone(),
-                known.name.clone(),
-            ))
-        };
-        values.remove(&value);
-        missed += usize::from(known.is_due() && !is_told);
-    }
-    (missed, values.len())
+    told
 }
 
 fn heading() {

@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 
 use super::text::{self, Kind};
 use super::wire::Flow;
-use super::{Seeded, Truth};
+use super::{Seeded, Told, Truth};
 
 /// Where a leak stands in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(crate) struct Message {
 
 impl Message {
     fn new(bytes: Vec<u8>, truth: Option<Truth>) -> Self {
-        let value = truth.as_ref().map(|truth| truth.value.as_bytes()).filter(|_| bytes.len() < 4096);
+        let value = truth.as_ref().map(|truth| truth.leak.value.as_bytes()).filter(|_| bytes.len() < 4096);
         let at = value.and_then(|value| {
             let start = bytes.windows(value.len()).position(|window| window == value)?;
             Some(start..start + value.len())
@@ -65,16 +65,11 @@ pub(crate) fn request(seeded: &mut Seeded, flow: &Flow, leak: Option<Place>) -> 
             Place::Query => ("request.query", "api_key"),
             Place::Header => ("request.header", "X-Api-Key"),
         };
-        Truth {
-            surface: surface.to_owned(),
-            name: Some(name.to_owned()),
-            value: if is_typed { typed(seeded) } else { plain(seeded) },
-            client: client(flow),
-            typed: is_typed,
-            torn: false,
-        }
+        let value = if is_typed { typed(seeded) } else { plain(seeded) };
+        let (surface, name) = (surface.to_owned(), Some(name.to_owned()));
+        Truth { leak: Told { surface, name, value, client: client(flow) }, typed: is_typed, torn: false }
     });
-    let value = truth.as_ref().map_or("", |truth| &truth.value);
+    let value = truth.as_ref().map_or("", |truth| &truth.leak.value);
     let query = if leak == Some(Place::Query) {
         format!("page=2&api_key={value}&sort=name")
     } else {
@@ -114,9 +109,8 @@ pub(crate) fn answer(seeded: &mut Seeded, flow: &Flow, asked: &Answer) -> Messag
         Kind::Script => "paymentKey",
     };
     let text = text::answer(seeded, asked.kind, asked.length, key.as_deref().map(|value| (named, value)));
-    let truth = key.map(|value| Truth {
-        surface: "response.body".to_owned(),
-        name: match asked.kind {
+    let truth = key.map(|value| {
+        let name = match asked.kind {
             // Which record it fell into is found again by reading the document.
             Kind::Json => {
                 let before = text.split(&value).next().unwrap_or_default();
@@ -124,11 +118,9 @@ pub(crate) fn answer(seeded: &mut Seeded, flow: &Flow, asked: &Answer) -> Messag
             }
             Kind::Html => Some("div.@data-api-key".to_owned()),
             Kind::Script => None,
-        },
-        value,
-        client: client(flow),
-        typed: true,
-        torn: false,
+        };
+        let leak = Told { surface: "response.body".to_owned(), name, value, client: client(flow) };
+        Truth { leak, typed: true, torn: false }
     });
     let mut body = text.into_bytes();
     let mut out = format!(

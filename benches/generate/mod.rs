@@ -4,37 +4,13 @@ mod hostile;
 mod message;
 mod mix;
 mod text;
+mod truth;
 mod wire;
 mod workload;
 
 use std::io::{self, Write};
 
-use serde::{Deserialize, Serialize};
-
-/// A leak whose value is in a capture.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Truth {
-    /// Where: a surface of the contract.
-    pub(crate) surface: String,
-    /// What names it there.
-    pub(crate) name: Option<String>,
-    /// The value.
-    pub(crate) value: String,
-    /// The flow's client.
-    pub(crate) client: String,
-    /// Whether it is known by its own form.
-    pub(crate) typed: bool,
-    /// Whether its message has a hole, so that its place may not be told.
-    pub(crate) torn: bool,
-}
-
-impl Truth {
-    /// Whether it has to be found: torn from its name, a value is known by its form or not at all.
-    pub(crate) fn is_due(&self) -> bool {
-        self.typed || !self.torn
-    }
-}
-
+pub(crate) use truth::{Told, Truth, compare};
 /// A kind of capture, and what is aimed at.
 pub(crate) struct Workload {
     /// `bulk`, `small` …

@@ -141,14 +141,14 @@ fn values_in_output(out: &Path, _: &Path, truth: &[&Truth]) -> usize {
         .split(|&byte| !byte.is_ascii_alphanumeric() && byte != b'_')
         .filter(|word| word.len() >= 32)
         .collect();
-    truth.iter().filter(|known| words.contains(known.value.as_bytes())).count()
+    truth.iter().filter(|known| words.contains(known.leak.value.as_bytes())).count()
 }
 
 /// Alerts on the flows of leaks, as many of each as it has leaks.
 fn alerts(_: &Path, folder: &Path, truth: &[&Truth]) -> usize {
     let mut left: HashMap<&str, usize> = HashMap::new();
     for known in truth {
-        *left.entry(&known.client).or_default() += 1;
+        *left.entry(&known.leak.client).or_default() += 1;
     }
     let text = fs::read_to_string(folder.join("eve.json")).unwrap_or_default();
     let mut found = 0;
