@@ -85,6 +85,7 @@ fn main() -> ExitCode {
     }
     let asked = Asked::new(&arguments);
     let own = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
+    fs::create_dir_all(&own).expect("a folder for captures");
     let folder = asked.write.as_ref().or(asked.read.as_ref()).unwrap_or(&own);
     fs::create_dir_all(folder).expect("a folder for captures");
     let before = asked.against.as_deref().map(baseline::load).unwrap_or_default();
@@ -116,6 +117,9 @@ fn main() -> ExitCode {
             fs::remove_file(&capture).expect("a capture");
             fs::remove_file(truth_path(&capture)).expect("a truth file");
         }
+    }
+    if asked.write.is_none() {
+        start_up(&asked, &own);
     }
     if let Some(path) = &asked.save {
         baseline::save(path, &figures);
@@ -244,6 +248,23 @@ fn measure(asked: &Asked, workload: &Workload, capture: &Path) -> Measured {
         truth: truth.iter().filter(|known| known.is_due()).count(),
         missed: missed.len(),
         other,
+    }
+}
+
+/// All rules loaded, and nothing to look at.
+fn start_up(asked: &Asked, folder: &Path) {
+    let [empty, out] = ["empty.pcap", "empty.out"].map(|name| folder.join(name));
+    fs::write(&empty, generate::empty()).expect("a capture");
+    let runs = (0..asked.runs).map(|_| measure::run(&mut leaktap(&empty, "1"), &out).expect("a run"));
+    let runs: Vec<Cost> = runs.collect();
+    let millis = |of: fn(&Cost) -> f64| median(runs.iter().map(of)) * 1e3;
+    println!(
+        "start-up {:.0} ms (60), {:.0} ms of the processor",
+        millis(|cost| cost.wall.as_secs_f64()),
+        millis(|cost| cost.processor.as_secs_f64())
+    );
+    for path in [empty, out] {
+        fs::remove_file(path).expect("an output");
     }
 }
 

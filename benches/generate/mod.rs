@@ -71,6 +71,12 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     },
 ];
 
+/// A capture without a frame.
+pub(crate) fn empty() -> Vec<u8> {
+    // Writing into memory does not fail.
+    wire::Wire::new(Vec::new()).and_then(wire::Wire::finish).unwrap_or_default()
+}
+
 /// A small deterministic generator of numbers (SplitMix64).
 #[derive(Clone, Debug)]
 pub(crate) struct Seeded(u64);
