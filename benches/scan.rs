@@ -22,7 +22,8 @@ use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use generate::{Told, Truth, WORKLOADS, Workload, compare};
+use generate::truth::{Told, Truth, compare};
+use generate::{WORKLOADS, Workload};
 use measure::{Cost, baseline, median, rivals};
 
 /// What is asked for.

@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 use std::ops::Range;
 
+use super::Seeded;
 use super::message::{Answer, Message, Place, answer, request};
+use super::truth::Truth;
 use super::wire::{Flow, From, Wire, flags};
 use super::workload::{flow, kind};
-use super::{Seeded, Truth};
 
 /// Bytes of the file for each flow.
 pub(crate) const FLOW: usize = 2_000;

@@ -6,9 +6,10 @@ use std::ops::Range;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::Seeded;
 use super::text::{self, Kind};
+use super::truth::{Told, Truth};
 use super::wire::Flow;
-use super::{Seeded, Told, Truth};
 
 /// Where a leak stands in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,13 +4,13 @@ mod hostile;
 mod message;
 mod mix;
 mod text;
-mod truth;
+pub(crate) mod truth;
 mod wire;
 mod workload;
 
 use std::io::{self, Write};
 
-pub(crate) use truth::{Told, Truth, compare};
+use truth::Truth;
 /// A kind of capture, and what is aimed at.
 pub(crate) struct Workload {
     /// `bulk`, `small` …

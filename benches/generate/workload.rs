@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 
+use super::Seeded;
 use super::message::{Answer, Message, Place, answer, request};
 use super::mix::{Step, Talk, play};
 use super::text::Kind;
+use super::truth::Truth;
 use super::wire::{Flow, From, Wire};
-use super::{Seeded, Truth};
 
 /// Each number has a client address and port of its own: flows that are open at once must not share them.
 pub(crate) fn flow(seeded: &mut Seeded, number: usize) -> Flow {

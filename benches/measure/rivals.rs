@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{Cost, is_installed, run};
-use crate::generate::Truth;
+use crate::generate::truth::Truth;
 
 /// What all of them look for.
 const PATTERN: &str = "sk_live_[0-9A-Za-z]{24,}|[Aa]pi[-_][Kk]ey";

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use leaktap::model::event::Leak;
 
-use crate::generate::{Told, Truth, WORKLOADS, Workload, compare};
+use crate::generate::truth::{Told, Truth, compare};
+use crate::generate::{WORKLOADS, Workload};
 use crate::support::{leaks, options, scan_files};
 
 /// Enough for a leak in each, in bytes.
