@@ -1,7 +1,8 @@
 //! Other programs on the same capture, each asked for the same leaks as well as it can be.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Command;
 
@@ -134,14 +135,18 @@ app-layer:
         default-config: {personality: IDS, request-body-limit: 0, response-body-limit: 0}
 ";
 
-/// Leaks whose value stands in the output.
+/// Leaks whose value stands in the output; read line by line, as this process has to stay small (see [`run`]).
 fn values_in_output(out: &Path, _: &Path, truth: &[&Truth]) -> usize {
-    let text = fs::read(out).expect("an output");
-    let words: HashSet<&[u8]> = text
-        .split(|&byte| !byte.is_ascii_alphanumeric() && byte != b'_')
-        .filter(|word| word.len() >= 32)
-        .collect();
-    truth.iter().filter(|known| words.contains(known.leak.value.as_bytes())).count()
+    let mut left: HashSet<&[u8]> = truth.iter().map(|known| known.leak.value.as_bytes()).collect();
+    let mut output = BufReader::new(File::open(out).expect("an output"));
+    let mut line = Vec::new();
+    while output.read_until(b'\n', &mut line).expect("an output") > 0 {
+        for word in line.split(|&byte| !byte.is_ascii_alphanumeric() && byte != b'_') {
+            left.remove(word);
+        }
+        line.clear();
+    }
+    truth.iter().filter(|known| !left.contains(known.leak.value.as_bytes())).count()
 }
 
 /// Alerts on the flows of leaks, as many of each as it has leaks.
@@ -150,16 +155,13 @@ fn alerts(_: &Path, folder: &Path, truth: &[&Truth]) -> usize {
     for known in truth {
         *left.entry(&known.leak.client).or_default() += 1;
     }
-    let text = fs::read_to_string(folder.join("eve.json")).unwrap_or_default();
     let mut found = 0;
-    for line in text.lines() {
-        let event: serde_json::Value = serde_json::from_str(line).expect("an event");
+    let alerts = BufReader::new(File::open(folder.join("eve.json")).expect("alerts"));
+    for line in alerts.lines() {
+        let event: serde_json::Value = serde_json::from_str(&line.expect("alerts")).expect("an event");
         for side in ["src", "dest"] {
-            let end = format!(
-                "{}:{}",
-                event[format!("{side}_ip")].as_str().unwrap_or_default(),
-                event[format!("{side}_port")]
-            );
+            let address = event[format!("{side}_ip")].as_str().unwrap_or_default();
+            let end = format!("{address}:{}", event[format!("{side}_port")]);
             if let Some(left) = left.get_mut(end.as_str()).filter(|left| **left > 0) {
                 *left -= 1;
                 found += 1;
