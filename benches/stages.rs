@@ -41,6 +41,10 @@ use leaktap::rule::RuleSet;
 use leaktap::source::{self, Next, Source};
 use prepare::{Kept, Order, Silent, Taker, decode, frames, reassembled};
 
+/// As the command has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The workloads that are measured where none is named, the MB of each, and runs of each pass (the fastest counts).
 const NAMED: [&str; 3] = ["bulk", "small", "hostile"];
 const SIZE: usize = 64;
