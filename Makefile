@@ -5,7 +5,7 @@ APT   := apt-get -o DPkg::Lock::Timeout=300 -y -q
 PCAP   = $(shell printf 'int main(void){return 0;}' | cc -x c - -lpcap -o /dev/null 2>/dev/null && echo yes)
 FEATURES = $(if $(PCAP),,--no-default-features)
 
-.PHONY: help demo test soak lint deny deps build bench quality captures fuzz fuzz-deps fuzz-corpus clean
+.PHONY: help demo test soak lint deny deps build bench bench-baseline bench-compare bench-stages quality captures fuzz fuzz-deps fuzz-corpus clean
 
 help:
 	@echo 'make demo      install what is missing, build, scan the captures that come with the project'
@@ -13,7 +13,8 @@ help:
 	@echo 'make soak      attacks of ten million segments and of gigabytes (minutes)'
 	@echo 'make lint      format, clippy, and make deny where cargo-deny is installed'
 	@echo 'make deny      licences, bans and sources of the dependencies'
-	@echo 'make bench     MB/s per core, and the ratio to a plain read of the file'
+	@echo 'make bench     speed beside tcpdump, memory, and whether all is found; BENCH="--full bulk" for real sizes'
+	@echo 'make bench-stages | bench-baseline | bench-compare   see docs/PERFORMANCE.md'
 	@echo 'make quality   false alarms per MB on the files of installed packages'
 	@echo 'make fuzz      every fuzz target (or TARGETS=) for TIME seconds each (default 60)'
 	@echo 'make captures  remake the captures from real clients and servers (root, tcpdump, nginx, curl, Python)'
@@ -58,8 +59,24 @@ deps:
 		command -v cc >/dev/null 2>&1 || { echo 'a C compiler is missing: apt-get install gcc libc6-dev'; exit 1; }; \
 	fi
 
+# BENCH: workloads by name, --full or --size MB, --seed, --runs, --read FOLDER (docs/PERFORMANCE.md).
+BENCH    ?=
+BASELINE ?= benches/baseline.json
+SCAN      = $(CARGO) bench --locked $(FEATURES) --bench scan --
 bench: deps
-	$(CARGO) bench --locked $(FEATURES) --bench scan
+	$(SCAN) $(BENCH)
+
+# Each stage by itself, and beside it what bounds it.
+bench-stages: deps
+	$(CARGO) bench --locked $(FEATURES) --bench stages -- $(BENCH)
+
+# What bench-compare compares with.
+bench-baseline: deps
+	$(SCAN) --save $(BASELINE) $(BENCH)
+
+# Beside the baseline, and beside those of ngrep, tshark and Suricata that are installed.
+bench-compare: deps
+	$(SCAN) --compare --against $(BASELINE) $(BENCH)
 
 captures:
 	captures/make/run

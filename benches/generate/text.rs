@@ -1,143 +1,28 @@
 //! Answers as web servers give them: JSON, HTML and JavaScript of ordinary words.
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use super::Seeded;
 
-const WORDS: &[&str] = &[
-    "the",
-    "of",
-    "and",
-    "to",
-    "in",
-    "is",
-    "that",
-    "for",
-    "it",
-    "as",
-    "was",
-    "with",
-    "be",
-    "by",
-    "on",
-    "not",
-    "he",
-    "this",
-    "are",
-    "or",
-    "his",
-    "from",
-    "at",
-    "which",
-    "but",
-    "have",
-    "an",
-    "had",
-    "they",
-    "you",
-    "were",
-    "their",
-    "one",
-    "all",
-    "we",
-    "can",
-    "her",
-    "has",
-    "there",
-    "been",
-    "if",
-    "more",
-    "when",
-    "will",
-    "would",
-    "who",
-    "so",
-    "no",
-    "order",
-    "customer",
-    "account",
-    "delivery",
-    "address",
-    "shipping",
-    "product",
-    "description",
-    "available",
-    "warehouse",
-    "quantity",
-    "invoice",
-    "payment",
-    "discount",
-    "category",
-    "review",
-    "rating",
-    "support",
-    "question",
-    "answer",
-    "document",
-    "release",
-    "version",
-    "license",
-    "project",
-    "network",
-    "service",
-    "monitor",
-    "capture",
-    "stream",
-    "buffer",
-    "window",
-    "document",
-    "function",
-    "return",
-    "object",
-    "string",
-    "number",
-    "value",
-    "default",
-    "element",
-    "container",
-    "header",
-    "footer",
-    "navigation",
-    "search",
-    "results",
-    "previous",
-    "next",
-    "language",
-    "settings",
-    "profile",
-    "notification",
-    "message",
-    "attachment",
-    "calendar",
-    "meeting",
-    "schedule",
-    "weather",
-    "temperature",
-    "city",
-    "country",
-    "region",
-    "population",
-    "history",
-    "science",
-    "music",
-    "garden",
-    "kitchen",
-    "travel",
-    "hotel",
-    "flight",
-    "station",
-    "market",
-    "price",
-    "company",
-    "employee",
-    "manager",
-    "report",
-    "quarter",
-    "revenue",
-    "growth",
-    "policy",
-    "privacy",
-];
+/// What ordinary prose is made of, without what rules know.
+static WORDS: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let is_word = |word: &&str| word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let prose = include_str!("../../LICENSE-APACHE").split_ascii_whitespace().filter(is_word);
+    COMMON.split_ascii_whitespace().chain(prose).collect()
+});
+
+/// Common words, and those of shops and applications.
+const COMMON: &str = "\
+    the of and to in is that for it as was with be by on not he this are or his from at which but have \
+    an had they you were their one all we can her has there been if more when will would who so no order \
+    customer account delivery address shipping product description available warehouse quantity invoice \
+    payment discount category review rating support question answer document release version license \
+    project network service monitor capture stream buffer window function return object string number \
+    value default element container header footer navigation search results previous next language \
+    settings profile notification message attachment calendar meeting schedule weather temperature city \
+    country region population history science music garden kitchen travel hotel flight station market \
+    price company employee manager report quarter revenue growth policy privacy";
 
 /// Words that rules know, as rare as they are in real pages.
 const TELLING: &[&str] =
@@ -149,7 +34,7 @@ pub(crate) fn words(seeded: &mut Seeded, count: usize, out: &mut String) {
         if index > 0 {
             out.push(' ');
         }
-        out.push_str(if seeded.one_in(400) { seeded.pick(TELLING) } else { seeded.pick(WORDS) });
+        out.push_str(if seeded.one_in(400) { seeded.pick(TELLING) } else { seeded.pick(&WORDS) });
     }
 }
 
@@ -211,17 +96,21 @@ fn json_record(seeded: &mut Seeded, index: usize, leak: Option<(&str, &str)>, ou
     }
     let _ = write!(out, "{{\"id\":{},\"name\":\"", seeded.below(1_000_000));
     words(seeded, 3, out);
+    if seeded.one_in(8) {
+        out.push_str(" caf\\u00e9 \\u2013 \\\"new\\\"");
+    }
     out.push_str("\",\"description\":\"");
     let count = 8 + seeded.below(30);
     words(seeded, count, out);
     let _ = write!(
         out,
-        "\",\"price\":{}.{:02},\"created\":\"2026-0{}-1{}T08:15:0{}Z\",\"tags\":[\"",
+        "\",\"price\":{}.{:02},\"created\":\"2026-0{}-1{}T08:15:0{}Z\",\"image\":\"https:\\/\\/img.example.com\\/p\\/{:08x}.webp\",\"tags\":[\"",
         seeded.below(900),
         seeded.below(100),
         1 + seeded.below(9),
         seeded.below(9),
-        seeded.below(9)
+        seeded.below(9),
+        seeded.next() as u32,
     );
     words(seeded, 1, out);
     out.push_str("\",\"");
@@ -237,8 +126,8 @@ fn html_block(seeded: &mut Seeded, leak: Option<(&str, &str)>, out: &mut String)
     let _ = write!(
         out,
         "<section class=\"{} {}-{}\" id=\"s{}\"><h2>",
-        seeded.pick(WORDS),
-        seeded.pick(WORDS),
+        seeded.pick(&WORDS),
+        seeded.pick(&WORDS),
         seeded.below(12),
         seeded.below(100_000)
     );
@@ -248,10 +137,12 @@ fn html_block(seeded: &mut Seeded, leak: Option<(&str, &str)>, out: &mut String)
     words(seeded, count, out);
     let _ = write!(
         out,
-        "</p><a href=\"/{}/{}?page={}\" class=\"link\">",
-        seeded.pick(WORDS),
-        seeded.pick(WORDS),
-        seeded.below(50)
+        "&nbsp;&mdash; &quot;{}&quot;</p><a href=\"/{}/{}?page={}&amp;q=red%20{}\" class=\"link\">",
+        seeded.pick(&WORDS),
+        seeded.pick(&WORDS),
+        seeded.pick(&WORDS),
+        seeded.below(50),
+        seeded.pick(&WORDS),
     );
     words(seeded, 2, out);
     out.push_str("</a><ul>");
@@ -260,6 +151,10 @@ fn html_block(seeded: &mut Seeded, leak: Option<(&str, &str)>, out: &mut String)
         words(seeded, 5, out);
         out.push_str("</span></li>");
     }
+    if seeded.one_in(20) {
+        // A small picture that stands in the page itself.
+        let _ = write!(out, "<img alt=\"\" src=\"data:image/png;base64,{}\">", seeded.token(400));
+    }
     if let Some((name, value)) = leak {
         let _ = write!(out, "<div data-{name}=\"{value}\"></div>");
     }
@@ -267,7 +162,7 @@ fn html_block(seeded: &mut Seeded, leak: Option<(&str, &str)>, out: &mut String)
 }
 
 fn script_block(seeded: &mut Seeded, leak: Option<(&str, &str)>, out: &mut String) {
-    let (a, b, c) = (seeded.pick(WORDS), seeded.pick(WORDS), seeded.pick(WORDS));
+    let (a, b, c) = (seeded.pick(&WORDS), seeded.pick(&WORDS), seeded.pick(&WORDS));
     let _ = write!(
         out,
         "function {a}{}({b}, {c}) {{\n  if ({b} === null || {c}.length > {}) {{ return {{ {a}: \"",
@@ -277,6 +172,13 @@ fn script_block(seeded: &mut Seeded, leak: Option<(&str, &str)>, out: &mut Strin
     words(seeded, 6, out);
     let _ =
         write!(out, "\" }}; }}\n  const {a}_{b} = {c}.map((item) => item.{a} + {});\n", seeded.below(100));
+    let _ = writeln!(
+        out,
+        "  !function(e,t){{var n=e.{a}||{{}},r=t[{}];for(var i=0;i<r.length;i++)n[r[i].{b}]=r[i].{c}/* \\u00{:02x} */}}(this,[{}]);",
+        seeded.below(64),
+        0xa0 + seeded.below(0x5f),
+        seeded.below(100_000),
+    );
     if let Some((name, value)) = leak {
         let _ = writeln!(out, "  const {name} = \"{value}\";");
     }

@@ -10,6 +10,7 @@ pub(crate) struct Wire<W: Write> {
     out: W,
     micros: u64,
     scratch: Vec<u8>,
+    written: usize,
 }
 
 /// One end's view of a TCP flow.
@@ -21,6 +22,8 @@ pub(crate) struct Flow {
     pub(crate) server: ([u8; 4], u16),
     /// Next sequence number of the client and of the server.
     pub(crate) next: [u32; 2],
+    /// Between its handshake and its end.
+    pub(crate) is_open: bool,
 }
 
 /// Who sends.
@@ -30,6 +33,24 @@ pub(crate) enum From {
     Client,
     /// The server.
     Server,
+}
+
+impl From {
+    /// The other side.
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+
+    /// The index of its own sequence numbers in [`Flow::next`], and of the other side's.
+    fn sides(self) -> (usize, usize) {
+        match self {
+            Self::Client => (0, 1),
+            Self::Server => (1, 0),
+        }
+    }
 }
 
 /// TCP control bits used here.
@@ -47,7 +68,12 @@ impl<W: Write> Wire<W> {
         out.write_all(&[2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0])?;
         out.write_all(&262_144_u32.to_le_bytes())?;
         out.write_all(&1_u32.to_le_bytes())?;
-        Ok(Self { out, micros: 1_790_000_000_000_000, scratch: Vec::new() })
+        Ok(Self { out, micros: 1_790_000_000_000_000, scratch: Vec::new(), written: 24 })
+    }
+
+    /// Bytes of the file so far.
+    pub(crate) fn written(&self) -> usize {
+        self.written
     }
 
     /// A segment of `flow` with that sequence number and acknowledgment.
@@ -115,6 +141,7 @@ impl<W: Write> Wire<W> {
         self.out.write_all(&captured)?;
         self.out.write_all(&captured)?;
         self.out.write_all(&frame)?;
+        self.written += 16 + frame.len();
         self.scratch = frame;
         Ok(())
     }
@@ -125,15 +152,13 @@ impl<W: Write> Wire<W> {
         self.segment(flow, From::Client, flags::SYN, client, 0, b"")?;
         self.segment(flow, From::Server, flags::SYN | flags::ACK, server, client.wrapping_add(1), b"")?;
         flow.next = [client.wrapping_add(1), server.wrapping_add(1)];
+        flow.is_open = true;
         self.segment(flow, From::Client, flags::ACK, flow.next[0], flow.next[1], b"")
     }
 
     /// The next bytes of one side, in one segment.
     pub(crate) fn send(&mut self, flow: &mut Flow, from: From, payload: &[u8]) -> io::Result<()> {
-        let (own, other) = match from {
-            From::Client => (0, 1),
-            From::Server => (1, 0),
-        };
+        let (own, other) = from.sides();
         let sequence = flow.next[own];
         flow.next[own] = sequence.wrapping_add(payload.len() as u32);
         self.segment(flow, from, flags::PSH | flags::ACK, sequence, flow.next[other], payload)
@@ -141,10 +166,7 @@ impl<W: Write> Wire<W> {
 
     /// A bare acknowledgment.
     pub(crate) fn acknowledge(&mut self, flow: &Flow, from: From) -> io::Result<()> {
-        let (own, other) = match from {
-            From::Client => (0, 1),
-            From::Server => (1, 0),
-        };
+        let (own, other) = from.sides();
         self.segment(flow, from, flags::ACK, flow.next[own], flow.next[other], b"")
     }
 
@@ -154,6 +176,7 @@ impl<W: Write> Wire<W> {
         flow.next[0] = flow.next[0].wrapping_add(1);
         self.segment(flow, From::Server, flags::FIN | flags::ACK, flow.next[1], flow.next[0], b"")?;
         flow.next[1] = flow.next[1].wrapping_add(1);
+        flow.is_open = false;
         self.acknowledge(flow, From::Client)
     }
 

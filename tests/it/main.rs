@@ -13,6 +13,10 @@ mod captures;
 mod cases;
 mod command;
 mod evasion;
+#[expect(dead_code, reason = "full sizes and goals are the benchmark's")]
+#[path = "../../benches/generate/mod.rs"]
+mod generate;
+mod generated;
 mod house;
 mod placement;
 mod support;
