@@ -25,7 +25,7 @@ pub use compressed::{InflateLimits, Inflater, Stop, inflate};
 pub use contract::{Decoder, Document, Media, Wanted};
 pub use layers::layers;
 pub use marks::marks;
-pub use media::{is_opaque, media};
+pub use media::{is_local, is_opaque, media};
 
 use crate::model::Field;
 

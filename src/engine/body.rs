@@ -7,8 +7,12 @@ use super::marks::{Carried, Carrier, Marks};
 
 /// Bytes of a body that are looked at together; structure is known within it.
 pub(super) const WINDOW: usize = 4 << 20;
+/// The same of a body of which nothing was of interest so far and that can be taken apart in pieces.
+const PIECE: usize = 32 << 10;
 /// Bytes of the window before that are looked at again, for values that lie across.
 const OVERLAP: usize = 16 << 10;
+/// The same of a piece in which nothing was of interest.
+const PIECE_OVERLAP: usize = 4 << 10;
 /// Room made for a body because its head says how long it will be: heads may lie.
 const RESERVED: usize = 256 << 10;
 /// How much of a body its kind is judged by.
@@ -75,6 +79,7 @@ fn is_text(bytes: &[u8]) -> bool {
 
 impl Body {
     pub(super) fn new(surface: Surface, exchange: u32, media: Media) -> Self {
+        let window = if content::is_local(&media) { PIECE } else { WINDOW };
         Self {
             surface,
             exchange,
@@ -85,7 +90,7 @@ impl Body {
             marks: Marks::default(),
             coding: Coding::Unknown,
             judged: false,
-            window: WINDOW,
+            window,
             expected: 0,
         }
     }
@@ -93,6 +98,16 @@ impl Body {
     /// Its head says that it has so many bytes.
     pub(super) fn expecting(self, bytes: usize) -> Self {
         Self { expected: bytes, ..self }
+    }
+
+    /// Whether it is looked at piece by piece until something is of interest.
+    pub(super) fn is_in_pieces(&self) -> bool {
+        self.window == PIECE
+    }
+
+    /// Something is of interest: from here on it is kept whole.
+    pub(super) fn keep_whole(&mut self) {
+        self.window = WINDOW;
     }
 
     /// Bytes of no message: looked at in small windows.
@@ -129,7 +144,8 @@ impl Body {
             Coding::Plain => {
                 self.marks.push(before, carrier);
                 if before == 0 {
-                    self.buffer.reserve_exact(self.expected.min(RESERVED).max(bytes.len()));
+                    let room = if self.is_in_pieces() { PIECE + bytes.len() } else { RESERVED };
+                    self.buffer.reserve_exact(self.expected.min(room).max(bytes.len()));
                 }
                 self.buffer.extend_from_slice(bytes);
             }
@@ -187,7 +203,8 @@ impl Body {
 
     /// The window was looked at: it goes, but for its end.
     pub(super) fn slide(&mut self) {
-        let gone = self.buffer.len().saturating_sub(OVERLAP.min(self.window / 4));
+        let overlap = if self.is_in_pieces() { PIECE_OVERLAP } else { OVERLAP.min(self.window / 4) };
+        let gone = self.buffer.len().saturating_sub(overlap);
         self.buffer.drain(..gone);
         self.marks.discard(gone);
         self.partial = true;

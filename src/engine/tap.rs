@@ -162,28 +162,51 @@ impl<'a> Tap<'a> {
         }
     }
 
-    /// Looks at what is decoded of a body: one walk for keywords and marks, structure only where something was hit.
+    /// Whether anything that is decoded of a body is of interest: one walk for keywords and marks. They are left in the
+    /// workshop.
+    fn search(&mut self, body: &Body, text: &[u8]) -> bool {
+        let Workshop { known, hits, inspector, .. } = &mut *self.workshop;
+        known.clear();
+        hits.clear();
+        inspector.rules.scan_body(text, known);
+        content::marks(text, hits);
+        hits.extend(known.iter().map(|found| found.start as usize..found.end as usize));
+        if body.surface.is_response() {
+            for followed in &self.conversation.followed {
+                let trace = followed.trace();
+                hits.extend(memchr::memmem::find_iter(text, trace).take(64).map(|at| at..at + trace.len()));
+            }
+        }
+        !hits.is_empty() || inspector.rules.exhaustive()
+    }
+
+    /// The window of a body is full: it is looked at, or kept for what comes yet.
+    fn look_at_window(&mut self, body: &mut Body) {
+        if !body.is_in_pieces() {
+            self.look_into(body);
+            body.slide();
+            return;
+        }
+        let text = content::to_utf8(&body.buffer, &body.media);
+        // What is written in another charset says so at its start.
+        if is_recoded(&text, &body.buffer) || self.search(body, &text) {
+            body.keep_whole();
+        } else {
+            body.slide();
+        }
+    }
+
+    /// Looks at what is decoded of a body: structure only where something is of interest.
     fn look_into(&mut self, body: &mut Body) {
         if body.buffer.is_empty() {
             return;
         }
         let text = content::to_utf8(&body.buffer, &body.media);
-        let recoded = text.len() != body.buffer.len() || !std::ptr::eq(text.as_ptr(), body.buffer.as_ptr());
-        let Workshop { known, hits, inspector, source, .. } = &mut *self.workshop;
-        known.clear();
-        hits.clear();
-        inspector.rules.scan_body(&text, known);
-        content::marks(&text, hits);
-        hits.extend(known.iter().map(|found| found.start as usize..found.end as usize));
-        if body.surface.is_response() {
-            for followed in &self.conversation.followed {
-                let trace = followed.trace();
-                hits.extend(memchr::memmem::find_iter(&text, trace).take(64).map(|at| at..at + trace.len()));
-            }
-        }
-        if hits.is_empty() && !inspector.rules.exhaustive() {
+        let recoded = is_recoded(&text, &body.buffer);
+        if !self.search(body, &text) {
             return;
         }
+        let Workshop { known, hits, inspector, source, .. } = &mut *self.workshop;
         merge(hits);
         let status = self.conversation.exchange(body.exchange).and_then(|exchange| exchange.status);
         let status = if body.surface.is_response() { status } else { None };
@@ -238,8 +261,7 @@ impl<'a> Tap<'a> {
                 self.skipped(direction, skip, piece.len());
             }
             if body.is_window_full() {
-                self.look_into(body);
-                body.slide();
+                self.look_at_window(body);
             }
             done = until.max(done + 1);
         }
@@ -359,6 +381,11 @@ impl Output for Tap<'_> {
         self.workshop.inspector.signal(rule, surface, evidence, carried);
         self.head(exchange, None, b"", |_| ());
     }
+}
+
+/// Whether text is other bytes than those it was made from.
+fn is_recoded(text: &[u8], from: &[u8]) -> bool {
+    text.len() != from.len() || !std::ptr::eq(text.as_ptr(), from.as_ptr())
 }
 
 /// The body that a head announces. A request has one only where its head says so (RFC 9112 section 6.3).
