@@ -260,6 +260,17 @@ impl Inspector {
         });
     }
 
+    /// Whether rules saw anything since the last findings.
+    pub(super) fn has_seen(&self) -> bool {
+        !self.sightings.is_empty()
+    }
+
+    /// What was seen is seen again later.
+    pub(super) fn forget(&mut self) {
+        self.sightings.clear();
+        self.unsaid.clear();
+    }
+
     /// The findings of one message part, in the order of their places; and the secrets to follow.
     pub(super) fn findings(&mut self, scene: &Scene<'_>, follow: &mut Vec<Followed>) -> Vec<Finding> {
         if self.sightings.is_empty() {

@@ -269,7 +269,8 @@ impl Workshop {
     }
 
     fn recycle(&mut self, mut buffer: Vec<u8>) {
-        if self.buffers.len() < 32 && (1..=256 << 10).contains(&buffer.capacity()) {
+        // Large ones would end up with bodies that need little.
+        if self.buffers.len() < 32 && (1..=48 << 10).contains(&buffer.capacity()) {
             buffer.clear();
             self.buffers.push(buffer);
         }

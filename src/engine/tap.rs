@@ -189,48 +189,53 @@ impl<'a> Tap<'a> {
         }
         let text = content::to_utf8(&body.buffer, &body.media);
         // What is written in another charset says so at its start.
-        if is_recoded(&text, &body.buffer) || self.search(body, &text) {
+        if is_recoded(&text, &body.buffer) || self.search(body, &text) && self.inspect(body, &text) {
+            self.workshop.inspector.forget();
             body.keep_whole();
         } else {
+            self.workshop.explain();
             body.slide();
         }
     }
 
-    /// Looks at what is decoded of a body: structure only where something is of interest.
+    /// Looks at what is decoded of a body and tells what was found there.
     fn look_into(&mut self, body: &mut Body) {
         if body.buffer.is_empty() {
             return;
         }
         let text = content::to_utf8(&body.buffer, &body.media);
-        let recoded = is_recoded(&text, &body.buffer);
         if !self.search(body, &text) {
             return;
         }
+        self.inspect(body, &text);
+        let mut follow = Vec::new();
+        let Workshop { inspector, source, .. } = &mut *self.workshop;
+        let findings =
+            inspector.findings(&body_scene(self.conversation, self.key, body, source), &mut follow);
+        let exchange = body.exchange;
+        self.workshop.explain();
+        self.follow(follow);
+        self.workshop.tell(self.conversation, exchange, findings, self.now);
+    }
+
+    /// Takes apart what [`Self::search`] has found to be of interest. Whether rules saw anything there.
+    fn inspect(&mut self, body: &Body, text: &[u8]) -> bool {
         let Workshop { known, hits, inspector, source, .. } = &mut *self.workshop;
         merge(hits);
-        let status = self.conversation.exchange(body.exchange).and_then(|exchange| exchange.status);
-        let status = if body.surface.is_response() { status } else { None };
-        let scene = Scene {
-            in_no_message: body.exchange == 0,
-            ..scene(self.conversation, self.key, body.exchange, status, &body.media.essence, source)
-        };
+        let recoded = is_recoded(text, &body.buffer);
+        let scene = body_scene(self.conversation, self.key, body, source);
         let whole = body.carried.unwrap_or(Carried::by(self.carrier));
         let frames = |range: Range<usize>| if recoded { whole } else { body.frames(range).unwrap_or(whole) };
         let document =
-            Document { bytes: &text, media: &body.media, surface: body.surface, partial: body.partial };
-        let vessel = Vessel { bytes: &text, known, frames: &frames };
+            Document { bytes: text, media: &body.media, surface: body.surface, partial: body.partial };
+        let vessel = Vessel { bytes: text, known, frames: &frames };
         let every = if inspector.rules.exhaustive() { Wanted::All } else { Wanted::At(hits) };
         let mut look = |field: Field<'_>| inspector.field(&field, &scene, &vessel);
         match body.exchange {
             0 => content::text(&document, &every, &mut look),
             _ => content::fields(&document, &every, &mut look),
         }
-        let mut follow = Vec::new();
-        let findings = inspector.findings(&scene, &mut follow);
-        let exchange = body.exchange;
-        self.workshop.explain();
-        self.follow(follow);
-        self.workshop.tell(self.conversation, exchange, findings, self.now);
+        inspector.has_seen()
     }
 
     fn push_body(&mut self, direction: Direction, bytes: &[u8]) {
@@ -432,6 +437,20 @@ fn scene<'s>(
         followed: &conversation.followed,
         source,
         in_no_message: false,
+    }
+}
+
+fn body_scene<'s>(
+    conversation: &'s Conversation,
+    key: &FlowKey,
+    body: &'s Body,
+    source: &'s std::sync::Arc<str>,
+) -> Scene<'s> {
+    let status = conversation.exchange(body.exchange).and_then(|exchange| exchange.status);
+    let status = if body.surface.is_response() { status } else { None };
+    Scene {
+        in_no_message: body.exchange == 0,
+        ..scene(conversation, key, body.exchange, status, &body.media.essence, source)
     }
 }
 
