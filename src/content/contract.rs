@@ -9,7 +9,7 @@ use crate::model::{Field, Surface};
 pub enum Wanted<'a> {
     /// Every field.
     All,
-    /// Fields whose name or value touches one of these byte ranges (sorted by start).
+    /// Fields whose name or value touches one of these byte ranges (sorted, none overlaps another).
     At(&'a [Range<usize>]),
 }
 
@@ -74,6 +74,17 @@ pub struct Document<'a> {
     pub partial: bool,
 }
 
+/// What stands for the first bytes of a document once these are gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outline {
+    /// Text of the same format from which the rest is understood: what is open at that place.
+    pub text: Vec<u8>,
+    /// The first byte of the rest.
+    pub until: usize,
+    /// Whether the rest then begins in the middle all the same.
+    pub partial: bool,
+}
+
 /// Takes a body of one format apart. Bounded in depth, time and output by itself.
 pub trait Decoder: Sync {
     /// Lower-case name: `json`.
@@ -81,6 +92,12 @@ pub trait Decoder: Sync {
 
     /// Whether this body is its: by what it looks like, and by its declared type where looks cannot tell.
     fn fits(&self, document: &Document<'_>) -> bool;
+
+    /// What can stand for the bytes before `until`, or up to somewhat before it, so that a long body is looked at piece by
+    /// piece. `None` where the format has to be seen whole.
+    fn outline(&self, _document: &Document<'_>, _until: usize) -> Option<Outline> {
+        None
+    }
 
     /// Tells the wanted fields in their order. A field's `span` counts from the start of the document.
     fn decode(&self, document: &Document<'_>, wanted: &Wanted<'_>, out: &mut dyn FnMut(Field<'_>));

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use memchr::{memchr, memmem};
 
-use super::contract::{Decoder, Document, Wanted};
+use super::contract::{Decoder, Document, Outline, Wanted};
 use super::markup::{Attribute, attributes, find, run, tell_attributes, without_references};
 use super::{json, text};
 use crate::model::Field;
@@ -31,6 +31,19 @@ impl Decoder for Html {
         matches!(essence, "" | "text/plain" | "application/octet-stream")
             && !document.partial
             && looks(document.bytes)
+    }
+
+    /// The script that is open, if one is. Pages that only look like one have to be seen whole.
+    fn outline(&self, document: &Document<'_>, until: usize) -> Option<Outline> {
+        if !matches!(document.media.essence.as_str(), "text/html" | "application/xhtml+xml") {
+            return None;
+        }
+        let gone = document.bytes.get(..until)?;
+        let opened = memmem::find_iter(gone, b"<script").last();
+        let is_open =
+            |&at: &usize| gone.get(at..).is_some_and(|rest| memmem::find(rest, b"</script").is_none());
+        let text = if opened.as_ref().is_some_and(is_open) { b"<script>".to_vec() } else { Vec::new() };
+        Some(Outline { text, until, partial: true })
     }
 
     fn decode(&self, document: &Document<'_>, wanted: &Wanted<'_>, out: &mut dyn FnMut(Field<'_>)) {

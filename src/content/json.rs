@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use memchr::memchr2;
 
-use super::contract::{Decoder, Document, Wanted};
+use super::contract::{Decoder, Document, Outline, Wanted};
 use crate::model::{Field, Surface};
 
 /// Names are paths: `a.b[0].c`.
@@ -16,6 +16,10 @@ pub(super) struct Json;
 const DEPTH: usize = 128;
 /// Bytes of a path; a longer one gives way to the innermost key alone.
 const PATH: usize = 1 << 10;
+
+/// Bytes of a token that may be cut in two, and of an outline.
+const LONG: usize = 1 << 10;
+const OUTLINE: usize = 8 << 10;
 
 impl Decoder for Json {
     fn name(&self) -> &'static str {
@@ -32,6 +36,11 @@ impl Decoder for Json {
             Some(b'"' | b'-' | b'0'..=b'9') => declared,
             _ => false,
         }
+    }
+
+    /// The brackets that are open and the keys they stand under; elements of arrays that are over are zeros.
+    fn outline(&self, document: &Document<'_>, until: usize) -> Option<Outline> {
+        if document.partial { None } else { outline(document.bytes, until) }
     }
 
     fn decode(&self, document: &Document<'_>, wanted: &Wanted<'_>, out: &mut dyn FnMut(Field<'_>)) {
@@ -238,6 +247,73 @@ pub(super) fn walk(bytes: &[u8], partial: bool, wanted: &Wanted<'_>, out: &mut d
     }
 }
 
+/// The same pass, for what is open at `until`.
+fn outline(bytes: &[u8], until: usize) -> Option<Outline> {
+    let mut at = bytes.len() - without_prefix(bytes).len();
+    let mut stack = vec![Level::default()];
+    let mut torn = false;
+    while at < until {
+        let Some(&byte) = bytes.get(at) else { break };
+        let top = stack.last_mut()?;
+        match byte {
+            b'{' | b'[' => {
+                stack.push(Level { array: byte == b'[', ..Level::default() });
+                if stack.len() > DEPTH {
+                    return None;
+                }
+                at += 1;
+            }
+            b'}' | b']' => {
+                if stack.len() > 1 {
+                    stack.pop();
+                }
+                done(&mut stack);
+                at += 1;
+            }
+            b' ' | b'\t' | b'\r' | b'\n' | b',' | b':' | 0x1e => at += 1,
+            _ => {
+                let string = byte == b'"';
+                let start = at + usize::from(string);
+                let end = if string { string_end(bytes, start) } else { scalar_end(bytes, start) };
+                if end >= until {
+                    // A long string goes on in the rest; a short token is left to it.
+                    torn = string && until - start > LONG;
+                    break;
+                }
+                at = end + usize::from(string);
+                if is_key(bytes, at) && !top.array {
+                    top.key = Some(start..end);
+                } else {
+                    done(&mut stack);
+                }
+            }
+        }
+    }
+    let mut text = Vec::new();
+    for level in &stack {
+        // The bottom has no bracket of its own.
+        if !std::ptr::eq(level, stack.first()?) {
+            text.push(if level.array { b'[' } else { b'{' });
+        }
+        if text.len() + 2 * level.index as usize > OUTLINE {
+            return None;
+        }
+        text.extend(std::iter::repeat_n(b"0,", level.index as usize).flatten());
+        if let Some(key) = &level.key {
+            text.push(b'"');
+            text.extend_from_slice(bytes.get(key.clone())?);
+            text.extend_from_slice(b"\":");
+        }
+    }
+    if torn {
+        text.push(b'"');
+        let before = bytes.get(..until)?;
+        let slashes = before.iter().rev().take_while(|&&byte| byte == b'\\').count();
+        at = until - slashes % 2;
+    }
+    (text.len() <= OUTLINE).then_some(Outline { text, until: at.min(bytes.len()), partial: false })
+}
+
 /// A value of the topmost level is over.
 fn done(stack: &mut [Level]) {
     if let Some(top) = stack.last_mut() {
@@ -375,6 +451,37 @@ mod tests {
             ));
         });
         told
+    }
+
+    /// Cut anywhere, what follows keeps its names.
+    #[test]
+    fn an_outline_stands_for_what_is_gone() {
+        let text = br#")]}',{"a":{"list":[1,{"x":"y\\\"z"},[true,null],"last"],"k\u0065y":"v"},"b":[[],[{"deep":[{"leaf":"END"}]}]],"c":"END","d":{"e":"END"}}"#;
+        let names = |bytes: &[u8]| {
+            let end = bytes.windows(3).rposition(|window| window == b"END").unwrap();
+            told(bytes, false, &Wanted::At(&[end..end + 3])).last().cloned()
+        };
+        let whole = names(text).unwrap();
+        assert!(whole.contains("d.e"), "{whole}");
+        for until in 5..text.len() - 12 {
+            let outline = outline(text, until).unwrap();
+            assert!(outline.until <= until);
+            let rest = [&outline.text, &text[outline.until..]].concat();
+            let ends: Vec<Range<usize>> = rest
+                .windows(3)
+                .enumerate()
+                .filter(|(_, at)| *at == b"END")
+                .map(|(at, _)| at..at + 3)
+                .collect();
+            let left = told(&rest, false, &Wanted::At(&ends));
+            let all = told(text, false, &Wanted::All);
+            assert!(!left.is_empty() && left.iter().all(|name| all.contains(name)), "{until}: {left:?}");
+        }
+        let long = format!(r#"{{"a":["{}"#, r#"x\""#.repeat(2000));
+        let cut = outline(long.as_bytes(), 5001).unwrap();
+        assert_eq!((cut.text.as_slice(), cut.until), (&br#"{"a":[""#[..], 5000));
+        assert_eq!(outline(&b"[".repeat(1000), 900), None);
+        assert_eq!(outline(&[&b"["[..], &b"1,".repeat(10_000)].concat(), 20_000), None);
     }
 
     #[test]

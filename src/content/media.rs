@@ -66,21 +66,6 @@ fn codings(value: &[u8], into: &mut Vec<String>) {
     }
 }
 
-/// Whether such a body can be taken apart in pieces: what stands far before a place says nothing of it, as the outer names
-/// of JSON would.
-#[must_use]
-pub fn is_local(media: &Media) -> bool {
-    matches!(
-        media.essence.as_str(),
-        "text/html"
-            | "text/css"
-            | "text/plain"
-            | "text/javascript"
-            | "application/javascript"
-            | "application/x-javascript"
-    )
-}
-
 /// Whether a body is of no interest: images, sound, video, fonts, archives, programs, anything that is not text. Looks
 /// at the first bytes of the decoded body (up to 512); where they are text, the declared type does not matter. A
 /// multipart body is never of no interest: a field may stand beside an image.

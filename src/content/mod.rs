@@ -22,10 +22,10 @@ mod xml;
 
 pub use charset::to_utf8;
 pub use compressed::{InflateLimits, Inflater, Stop, inflate};
-pub use contract::{Decoder, Document, Media, Wanted};
+pub use contract::{Decoder, Document, Media, Outline, Wanted};
 pub use layers::layers;
 pub use marks::marks;
-pub use media::{is_local, is_opaque, media};
+pub use media::{is_opaque, media};
 
 use crate::model::Field;
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::contract::{Decoder, Document, Wanted};
+use super::contract::{Decoder, Document, Outline, Wanted};
 use crate::model::message::Origin;
 use crate::model::{Field, Surface};
 
@@ -25,6 +25,19 @@ impl Decoder for Text {
 
     fn fits(&self, _: &Document<'_>) -> bool {
         true
+    }
+
+    /// Nothing, where the head says that it is text and no other format begins late.
+    fn outline(&self, document: &Document<'_>, until: usize) -> Option<Outline> {
+        let is_text = matches!(
+            document.media.essence.as_str(),
+            "text/plain"
+                | "text/css"
+                | "text/javascript"
+                | "application/javascript"
+                | "application/x-javascript"
+        );
+        is_text.then_some(Outline { text: Vec::new(), until, partial: true })
     }
 
     fn decode(&self, document: &Document<'_>, wanted: &Wanted<'_>, out: &mut dyn FnMut(Field<'_>)) {

@@ -1,18 +1,21 @@
 //! A body on its way through: decoded, kept up to a window, and the frames that carried it.
 
-use crate::content::{self, Inflater, Media, Stop};
+use std::ops::Range;
+
+use crate::content::{self, Inflater, Media, Outline, Stop};
 use crate::model::Surface;
 
 use super::marks::{Carried, Carrier, Marks};
 
 /// Bytes of a body that are looked at together; structure is known within it.
 pub(super) const WINDOW: usize = 4 << 20;
-/// The same of a body of which nothing was of interest so far and that can be taken apart in pieces.
+/// The same as long as nothing was seen in it.
 const PIECE: usize = 32 << 10;
 /// Bytes of the window before that are looked at again, for values that lie across.
 const OVERLAP: usize = 16 << 10;
-/// The same of a piece in which nothing was of interest.
-const PIECE_OVERLAP: usize = 4 << 10;
+/// The same of a piece whose last `OVERLAP` bytes are of no interest; and bytes before what is of interest there.
+const CLEAN_OVERLAP: usize = 1 << 10;
+const BEFORE: usize = 256;
 /// Room made for a body because its head says how long it will be: heads may lie.
 const RESERVED: usize = 256 << 10;
 /// How much of a body its kind is judged by.
@@ -79,7 +82,6 @@ fn is_text(bytes: &[u8]) -> bool {
 
 impl Body {
     pub(super) fn new(surface: Surface, exchange: u32, media: Media) -> Self {
-        let window = if content::is_local(&media) { PIECE } else { WINDOW };
         Self {
             surface,
             exchange,
@@ -90,7 +92,7 @@ impl Body {
             marks: Marks::default(),
             coding: Coding::Unknown,
             judged: false,
-            window,
+            window: PIECE,
             expected: 0,
         }
     }
@@ -100,12 +102,31 @@ impl Body {
         Self { expected: bytes, ..self }
     }
 
-    /// Whether it is looked at piece by piece until something is of interest.
+    /// Whether it is looked at piece by piece, nothing having been seen so far.
     pub(super) fn is_in_pieces(&self) -> bool {
         self.window == PIECE
     }
 
-    /// Something is of interest: from here on it is kept whole.
+    /// Where in `text` the next piece begins: what is of interest (`hits`, in order) and may go on behind the end belongs to it.
+    pub(super) fn next_piece(text: &[u8], hits: &[Range<usize>]) -> usize {
+        let late = text.len().saturating_sub(OVERLAP);
+        let open = hits.iter().find(|hit| hit.end > late).map(|hit| hit.start.saturating_sub(BEFORE));
+        text.len().saturating_sub(CLEAN_OVERLAP).min(open.unwrap_or(usize::MAX))
+    }
+
+    /// The first bytes go; what stands for them comes in their place. Not done where too few would go.
+    pub(super) fn cut(&mut self, outline: Outline) -> bool {
+        if outline.until < outline.text.len() + PIECE / 4 {
+            return false;
+        }
+        self.marks.discard(outline.until);
+        self.marks.shift(outline.text.len());
+        self.buffer.splice(..outline.until, outline.text);
+        self.partial |= outline.partial;
+        true
+    }
+
+    /// Something was seen: from here on it is kept whole.
     pub(super) fn keep_whole(&mut self) {
         self.window = WINDOW;
     }
@@ -203,8 +224,7 @@ impl Body {
 
     /// The window was looked at: it goes, but for its end.
     pub(super) fn slide(&mut self) {
-        let overlap = if self.is_in_pieces() { PIECE_OVERLAP } else { OVERLAP.min(self.window / 4) };
-        let gone = self.buffer.len().saturating_sub(overlap);
+        let gone = self.buffer.len().saturating_sub(OVERLAP.min(self.window / 4));
         self.buffer.drain(..gone);
         self.marks.discard(gone);
         self.partial = true;
@@ -233,7 +253,7 @@ impl Body {
     }
 
     /// The frames that carry a range of `buffer`; of an encoded body all its frames.
-    pub(super) fn frames(&self, range: std::ops::Range<usize>) -> Option<Carried> {
+    pub(super) fn frames(&self, range: Range<usize>) -> Option<Carried> {
         self.marks.carried(range).or(self.carried)
     }
 }

@@ -74,6 +74,15 @@ impl Marks {
     }
 }
 
+impl Marks {
+    /// So many bytes come before all others; they count for the first frame.
+    pub(super) fn shift(&mut self, count: usize) {
+        for (offset, _) in self.0.iter_mut().skip(1) {
+            *offset += count;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

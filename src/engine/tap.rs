@@ -189,13 +189,17 @@ impl<'a> Tap<'a> {
         }
         let text = content::to_utf8(&body.buffer, &body.media);
         // What is written in another charset says so at its start.
-        if is_recoded(&text, &body.buffer) || self.search(body, &text) && self.inspect(body, &text) {
+        let is_whole =
+            is_recoded(&text, &body.buffer) || self.search(body, &text) && self.inspect(body, &text);
+        let document = Document { bytes: &text, ..document(body) };
+        let until = Body::next_piece(&text, &self.workshop.hits);
+        let outline = if is_whole { None } else { content::decoder(&document).outline(&document, until) };
+        drop(text);
+        if outline.is_none_or(|outline| !body.cut(outline)) {
             self.workshop.inspector.forget();
             body.keep_whole();
-        } else {
-            self.workshop.explain();
-            body.slide();
         }
+        self.workshop.explain();
     }
 
     /// Looks at what is decoded of a body and tells what was found there.
@@ -226,8 +230,7 @@ impl<'a> Tap<'a> {
         let scene = body_scene(self.conversation, self.key, body, source);
         let whole = body.carried.unwrap_or(Carried::by(self.carrier));
         let frames = |range: Range<usize>| if recoded { whole } else { body.frames(range).unwrap_or(whole) };
-        let document =
-            Document { bytes: text, media: &body.media, surface: body.surface, partial: body.partial };
+        let document = Document { bytes: text, ..document(body) };
         let vessel = Vessel { bytes: text, known, frames: &frames };
         let every = if inspector.rules.exhaustive() { Wanted::All } else { Wanted::At(hits) };
         let mut look = |field: Field<'_>| inspector.field(&field, &scene, &vessel);
@@ -438,6 +441,10 @@ fn scene<'s>(
         source,
         in_no_message: false,
     }
+}
+
+fn document(body: &Body) -> Document<'_> {
+    Document { bytes: &body.buffer, media: &body.media, surface: body.surface, partial: body.partial }
 }
 
 fn body_scene<'s>(
