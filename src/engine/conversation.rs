@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use smallvec::SmallVec;
-
 use crate::flow::{Close, Interest, Loss, LossReason, Now, Piece, Receiver};
 use crate::model::finding::FlowText;
 use crate::model::{Direction, FlowKey, Side, Transport};
@@ -28,6 +26,8 @@ const TARGET: usize = 8 << 10;
 pub(super) const HELD: usize = (512 << 20) / SHARDS;
 /// A conversation that holds no more than this is let be.
 const LITTLE: usize = 4 << 10;
+/// Secrets of requests followed on one flow.
+const FOLLOWED: usize = 8;
 /// Segments of a stream of no known protocol in which encryption is still looked for.
 const PROBES: u32 = 8;
 /// Conversations within one flow, each begun by the one before (CONNECT, Upgrade).
@@ -48,16 +48,24 @@ pub(crate) struct Conversation {
     pub(super) protocol: &'static str,
     halves: [Half; 2],
     /// The oldest first; seldom more than one.
-    pub(super) exchanges: SmallVec<[Exchange; 1]>,
-    pub(super) followed: Vec<Followed>,
-    losses: BTreeMap<(Direction, &'static str), Tally>,
+    pub(super) exchanges: Vec<Exchange>,
     pub(super) encrypted: bool,
+    rare: Option<Box<Rare>>,
+    /// Bytes of the exchanges remembered.
+    exchange_bytes: u32,
+    /// What it was last reckoned to hold.
+    held: u32,
+    /// From where on what was kept, lent out while it is shown, is still needed.
+    lent: Option<u32>,
+}
+
+/// What most flows never have: there may be millions of them.
+#[derive(Default)]
+struct Rare {
+    followed: Vec<Followed>,
+    losses: BTreeMap<(Direction, &'static str), Tally>,
     /// How often another conversation went on in this flow.
     switches: u32,
-    /// Bytes of the exchanges remembered.
-    exchange_bytes: usize,
-    /// What it was last reckoned to hold.
-    held: usize,
 }
 
 /// What is known of the protocol.
@@ -75,17 +83,20 @@ enum Known {
 /// One direction of a conversation.
 #[derive(Default)]
 pub(super) struct Half {
-    /// What the parser did not consume.
-    kept: Vec<u8>,
-    /// From where on `kept`, lent out while it is shown, is still needed.
-    lent: Option<usize>,
-    marks: Marks,
+    kept: Option<Box<Kept>>,
     /// The body at hand.
     pub(super) body: Option<Box<Body>>,
     /// Bytes of no message.
     pub(super) text: Option<Box<Body>>,
     /// The exchange at hand.
     pub(super) exchange: u32,
+}
+
+/// What the parser did not consume.
+#[derive(Default)]
+pub(super) struct Kept {
+    bytes: Vec<u8>,
+    marks: Marks,
 }
 
 /// What later findings tell of an exchange.
@@ -143,17 +154,9 @@ struct Tally {
 }
 
 impl Half {
-    /// Keeps what was not consumed, to be shown again.
-    fn keep(&mut self, rest: Shown<'_>) {
-        if rest.bytes.is_empty() {
-            return;
-        }
-        self.marks = rest.marks;
-        match rest.lent {
-            // The bytes need not move: whoever lent them puts them back.
-            Some(from) => self.lent = Some(from),
-            None => self.kept = rest.bytes.to_vec(),
-        }
+    /// How many bytes are kept.
+    fn kept(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.bytes.len())
     }
 }
 
@@ -166,13 +169,12 @@ impl Conversation {
             known: Known::NotYet,
             protocol: "unknown",
             halves: [Half::default(), Half::default()],
-            exchanges: SmallVec::new(),
-            followed: Vec::new(),
-            losses: BTreeMap::new(),
+            exchanges: Vec::new(),
             encrypted: false,
-            switches: 0,
+            rare: None,
             exchange_bytes: 0,
             held: 0,
+            lent: None,
         }
     }
 
@@ -193,10 +195,12 @@ impl Conversation {
         if client != self.client {
             self.client = client;
             self.halves.swap(0, 1);
-            self.losses = std::mem::take(&mut self.losses)
-                .into_iter()
-                .map(|((direction, reason), tally)| ((direction.reverse(), reason), tally))
-                .collect();
+            if let Some(rare) = &mut self.rare {
+                let losses = std::mem::take(&mut rare.losses).into_iter();
+                rare.losses = losses
+                    .map(|((direction, reason), tally)| ((direction.reverse(), reason), tally))
+                    .collect();
+            }
         }
     }
 
@@ -216,7 +220,11 @@ impl Conversation {
         if self.exchanges.len() >= EXCHANGES {
             self.forget_exchange();
         }
-        self.exchange_bytes += exchange.text.len();
+        self.exchange_bytes += exchange.text.len() as u32;
+        if self.exchanges.is_empty() {
+            // Most flows have one at a time.
+            self.exchanges.reserve_exact(1);
+        }
         self.exchanges.push(exchange);
     }
 
@@ -226,23 +234,60 @@ impl Conversation {
             return None;
         }
         let oldest = self.exchanges.remove(0);
-        self.exchange_bytes = self.exchange_bytes.saturating_sub(oldest.text.len());
+        self.exchange_bytes = self.exchange_bytes.saturating_sub(oldest.text.len() as u32);
         Some(oldest)
     }
 
     /// About how many bytes it holds.
     fn weight(&self) -> usize {
         let body = |body: &Option<Box<Body>>| body.as_ref().map_or(0, |body| body.held());
-        let half = |half: &Half| half.kept.capacity() + body(&half.body) + body(&half.text);
-        self.halves.iter().map(half).sum::<usize>() + self.exchange_bytes
+        let kept = |half: &Half| half.kept.as_ref().map_or(0, |kept| kept.bytes.capacity());
+        let half = |half: &Half| kept(half) + body(&half.body) + body(&half.text);
+        self.halves.iter().map(half).sum::<usize>() + self.exchange_bytes as usize
     }
 
     pub(super) fn exchange(&self, number: u32) -> Option<&Exchange> {
         self.exchanges.iter().find(|exchange| exchange.number == number)
     }
 
+    /// Keeps what was not consumed, to be shown again.
+    fn keep(&mut self, direction: Direction, rest: Shown<'_>) {
+        if rest.bytes.is_empty() {
+            return;
+        }
+        let kept = self.half(direction).kept.get_or_insert_default();
+        kept.marks = rest.marks;
+        match rest.lent {
+            // The bytes need not move: whoever lent them puts them back.
+            Some(from) => self.lent = Some(from as u32),
+            None => kept.bytes = rest.bytes.to_vec(),
+        }
+    }
+
+    /// What a direction has kept.
+    fn take_kept(&mut self, direction: Direction) -> Kept {
+        self.half(direction).kept.take().map_or_else(Kept::default, |kept| *kept)
+    }
+
+    /// Secrets of requests that are looked for in what comes.
+    pub(super) fn followed(&self) -> &[Followed] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.followed)
+    }
+
+    pub(super) fn follow(&mut self, secrets: Vec<Followed>) {
+        for secret in secrets {
+            let followed = &mut self.rare.get_or_insert_default().followed;
+            if !followed.iter().any(|known| known.value == secret.value) {
+                if followed.len() >= FOLLOWED {
+                    followed.remove(0);
+                }
+                followed.push(secret);
+            }
+        }
+    }
+
     pub(super) fn lose(&mut self, direction: Direction, reason: &'static str, bytes: u64, frame: u64) {
-        let tally = self.losses.entry((direction, reason)).or_insert(Tally {
+        let tally = self.rare.get_or_insert_default().losses.entry((direction, reason)).or_insert(Tally {
             count: 0,
             bytes: 0,
             frames: [frame; 2],
@@ -359,7 +404,7 @@ impl Receiver for Workshop {
 impl Workshop {
     /// Reckons what a conversation holds. Where the shard holds too much, the one at hand makes room.
     fn reckon(&mut self, key: &FlowKey, conversation: &mut Conversation, sender: Side, now: Now) {
-        if !self.holds(conversation) || conversation.held <= LITTLE {
+        if !self.holds(conversation) || conversation.held as usize <= LITTLE {
             return;
         }
         let direction = conversation.direction(sender);
@@ -369,8 +414,8 @@ impl Workshop {
                 let mut marks = Marks::default();
                 Tap::new(self, conversation, key, now, &[], &mut marks, carrier).relieve(direction, all);
             }
-            if all && conversation.half(direction).kept.len() > LITTLE {
-                let kept = conversation.half(direction).kept.len();
+            let kept = conversation.half(direction).kept();
+            if all && kept > LITTLE {
                 conversation.lose(direction, "memory-limit", kept as u64, now.frame);
                 self.interrupt(key, conversation, sender, Some(0), now);
             }
@@ -389,14 +434,14 @@ impl Workshop {
     fn holds(&mut self, conversation: &mut Conversation) -> bool {
         let weight = conversation.weight();
         let Some(held) = self.held.get_mut(self.shard) else { return false };
-        *held = (*held + weight).saturating_sub(conversation.held);
-        conversation.held = weight;
+        *held = (*held + weight).saturating_sub(conversation.held as usize);
+        conversation.held = u32::try_from(weight).unwrap_or(u32::MAX);
         *held > HELD
     }
 
     fn holds_no_more(&mut self, conversation: &mut Conversation) {
         if let Some(held) = self.held.get_mut(self.shard) {
-            *held = held.saturating_sub(std::mem::take(&mut conversation.held));
+            *held = held.saturating_sub(std::mem::take(&mut conversation.held) as usize);
         }
     }
 
@@ -421,7 +466,8 @@ impl Workshop {
             self.release_exchange(conversation.number, exchange.number, None);
         }
         let flow = conversation.text(key);
-        for ((direction, reason), tally) in &conversation.losses {
+        let losses = conversation.rare.iter().flat_map(|rare| &rare.losses);
+        for ((direction, reason), tally) in losses {
             self.report(Report::Lost(super::LostInFlow {
                 reason,
                 flow: flow.clone(),

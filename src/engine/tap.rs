@@ -10,12 +10,9 @@ use crate::protocol::Output;
 
 use super::body::{Body, Skip};
 use super::conversation::{Conversation, Exchange};
-use super::inspect::{Followed, RawHttp, Scene, Vessel};
+use super::inspect::{RawHttp, Scene, Vessel};
 use super::marks::{Carried, Carrier, Marks};
 use super::{Workshop, exposure};
-
-/// Secrets of requests followed on one flow.
-const FOLLOWED: usize = 8;
 
 /// The output of a parser, for the bytes it is being shown.
 pub(super) struct Tap<'a> {
@@ -108,7 +105,7 @@ impl<'a> Tap<'a> {
             || response
                 && self
                     .conversation
-                    .followed
+                    .followed()
                     .iter()
                     .any(|followed| memchr::memmem::find(head, followed.trace()).is_some())
             || inspector.rules.exhaustive()
@@ -136,20 +133,8 @@ impl<'a> Tap<'a> {
         let mut follow = Vec::new();
         let findings = inspector.findings(&scene, &mut follow);
         self.workshop.explain();
-        self.follow(follow);
+        self.conversation.follow(follow);
         self.workshop.tell(self.conversation, exchange, findings, self.now);
-    }
-
-    fn follow(&mut self, secrets: Vec<Followed>) {
-        let followed = &mut self.conversation.followed;
-        for secret in secrets {
-            if !followed.iter().any(|known| known.value == secret.value) {
-                if followed.len() >= FOLLOWED {
-                    followed.remove(0);
-                }
-                followed.push(secret);
-            }
-        }
     }
 
     fn finish_body(&mut self, direction: Direction) {
@@ -172,7 +157,7 @@ impl<'a> Tap<'a> {
         content::marks(text, hits);
         hits.extend(known.iter().map(|found| found.start as usize..found.end as usize));
         if body.surface.is_response() {
-            for followed in &self.conversation.followed {
+            for followed in self.conversation.followed() {
                 let trace = followed.trace();
                 hits.extend(memchr::memmem::find_iter(text, trace).take(64).map(|at| at..at + trace.len()));
             }
@@ -218,7 +203,7 @@ impl<'a> Tap<'a> {
             inspector.findings(&body_scene(self.conversation, self.key, body, source), &mut follow);
         let exchange = body.exchange;
         self.workshop.explain();
-        self.follow(follow);
+        self.conversation.follow(follow);
         self.workshop.tell(self.conversation, exchange, findings, self.now);
     }
 
@@ -437,7 +422,7 @@ fn scene<'s>(
         }),
         status,
         essence,
-        followed: &conversation.followed,
+        followed: conversation.followed(),
         source,
         in_no_message: false,
     }

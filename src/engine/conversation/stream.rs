@@ -7,7 +7,7 @@ use crate::protocol::{self, Output, Progress, Protocol, Recognised};
 use super::super::Workshop;
 use super::super::marks::{Carrier, Marks};
 use super::super::tap::Tap;
-use super::{CONVERSATIONS, Conversation, KEPT, Known, PROBES};
+use super::{CONVERSATIONS, Conversation, KEPT, Kept, Known, PROBES};
 
 /// What becomes of a flow.
 pub(super) enum Verdict {
@@ -59,24 +59,25 @@ impl Workshop {
         }
         let direction = conversation.direction(sender);
         let half = conversation.half(direction);
-        if half.kept.is_empty() {
+        let Some(kept) = half.kept.as_deref_mut() else {
             return self.show(key, conversation, sender, Shown::of_one(bytes, by, now));
-        }
-        let mut kept = std::mem::take(&mut half.kept);
-        let mut marks = std::mem::take(&mut half.marks);
-        marks.push(kept.len(), by);
-        kept.extend_from_slice(bytes);
-        let verdict = self.show(
-            key,
-            conversation,
-            sender,
-            Shown { bytes: &kept, marks, carrier: by, now, lent: Some(0) },
-        );
+        };
+        let Kept { bytes: mut whole, mut marks } = std::mem::take(kept);
+        marks.push(whole.len(), by);
+        whole.extend_from_slice(bytes);
+        conversation.lent = None;
+        let shown = Shown { bytes: &whole, marks, carrier: by, now, lent: Some(0) };
+        let verdict = self.show(key, conversation, sender, shown);
+        let lent = conversation.lent.take();
         let direction = conversation.direction(sender);
         let half = conversation.half(direction);
-        if let Some(from) = half.lent.take() {
-            kept.drain(..from);
-            half.kept = kept;
+        match (lent, half.kept.as_deref_mut()) {
+            (Some(from), Some(kept)) => {
+                whole.drain(..from as usize);
+                kept.bytes = whole;
+            }
+            (_, Some(kept)) if kept.bytes.is_empty() => half.kept = None,
+            _ => {}
         }
         verdict
     }
@@ -106,7 +107,7 @@ impl Workshop {
                 }
                 Recognised::More => {
                     let direction = conversation.direction(sender);
-                    conversation.half(direction).keep(shown);
+                    conversation.keep(direction, shown);
                     return Verdict::Go;
                 }
                 Recognised::Unknown => {
@@ -134,7 +135,7 @@ impl Workshop {
                 if rest > KEPT {
                     left.lent = None;
                 }
-                conversation.half(direction).keep(left);
+                conversation.keep(direction, left);
                 if rest > KEPT {
                     conversation.lose(direction, "kept-limit", rest as u64, now.frame);
                     self.interrupt(key, conversation, sender, Some(0), now);
@@ -228,13 +229,13 @@ impl Workshop {
         }
         // What either side sent ahead belongs to the new conversation.
         let other = conversation.direction(sender.other());
-        let half = conversation.half(other);
-        let (ahead, marks) = (std::mem::take(&mut half.kept), std::mem::take(&mut half.marks));
+        let Kept { bytes: ahead, marks } = conversation.take_kept(other);
         let carrier = marks.carried(0..1).map_or(rest.carrier, |carried| carried.first);
         let ahead = Shown { bytes: &ahead, marks, carrier, now: rest.now, lent: None };
         // Each may begin the next at once, one call deeper.
-        conversation.switches += 1;
-        if conversation.switches > CONVERSATIONS {
+        let switches = &mut conversation.rare.get_or_insert_default().switches;
+        *switches += 1;
+        if *switches > CONVERSATIONS {
             conversation.known = Known::Opaque;
             conversation.parser = None;
             conversation.protocol = "unknown";
@@ -261,8 +262,7 @@ impl Workshop {
         now: Now,
     ) {
         let direction = conversation.direction(sender);
-        let half = conversation.half(direction);
-        let (rest, mut marks) = (std::mem::take(&mut half.kept), std::mem::take(&mut half.marks));
+        let Kept { bytes: rest, mut marks } = conversation.take_kept(direction);
         let carrier =
             marks.carried(0..1).map_or(Carrier { frame: now.frame, time: now.time }, |carried| carried.first);
         let parser = conversation.parser.take();
