@@ -1,5 +1,6 @@
 //! A leak as the engine found it: which secret, where, how, how bad and how sure.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -182,6 +183,8 @@ pub struct RuleText {
     pub cwe: Vec<String>,
     /// What to do.
     pub advice: Option<String>,
+    /// The checks that judge what it finds, as rule files name them.
+    pub checks: Vec<String>,
 }
 
 /// The secret of a finding, with all that may be told of it.
@@ -258,6 +261,19 @@ pub struct Finding {
     pub evidence: String,
     /// Findings that belong to it.
     pub related: Vec<FindingId>,
-    /// Whether it is told once for each host (opaque session cookies, misconfigurations), whatever the value.
-    pub once_per_host: bool,
+    /// What makes another sighting the same leak.
+    pub once: Once,
+    /// What was noted of it, and what moved confidence or severity: `raised: luhn ok`.
+    pub reasons: Vec<Cow<'static, str>>,
+}
+
+/// How often a finding is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Once {
+    /// For each value at each place.
+    PerValue,
+    /// For each host and name, whatever the value: opaque session cookies, misconfigurations.
+    PerHost,
+    /// For each path of a host, whatever the value: personal data.
+    PerEndpoint,
 }

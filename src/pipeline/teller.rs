@@ -66,7 +66,11 @@ impl<'a> Teller<'a> {
                     self.ledger.relate(&mut finding);
                     *self.leaks.entry(finding.severity).or_default() += 1;
                     self.worst = self.worst.max(Some(finding.severity));
-                    self.emit(&Event::Leak(Box::new(event::leak(&finding, self.options.reveal))));
+                    self.emit(&Event::Leak(Box::new(event::leak(
+                        &finding,
+                        self.options.reveal,
+                        self.options.explain,
+                    ))));
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::model::Field;
 
-use super::check::{Does, Mark, Parameter};
+use super::check::Does;
 use super::definition::Rule;
 use super::guard::{Guard, Part};
 use super::pattern::Plan;
@@ -267,10 +267,7 @@ fn derived(rule: &Rule) -> Vec<String> {
 /// For each keyword where it leads, and when the pre-pass counts it.
 fn places(rule: &mut Rule) -> Vec<(String, Place, Guard)> {
     let keywords = rule.keywords.clone();
-    let assigned = rule.checks.iter().find_map(|check| match (check.does, &check.parameter) {
-        (Does::Mark(Mark::Assigned), Parameter::AtLeast(least)) => Some(Guard::Assigned(*least as u8)),
-        _ => None,
-    });
+    let assigned = rule.checks.iter().find_map(Guard::of);
     let guard = |keyword: &str, otherwise: Guard| match assigned {
         _ if keyword.ends_with("://") || keyword.ends_with(":\\/\\/") => Guard::Userinfo,
         Some(assigned) => assigned,

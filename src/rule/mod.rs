@@ -45,6 +45,8 @@ pub struct Context<'a> {
     pub essence: &'a str,
     /// Path of the capture; empty if there is none.
     pub path: &'a str,
+    /// When it was sent, in seconds since 1970, where that is known: credentials may say when they expire.
+    pub now: Option<i64>,
 }
 
 /// What a rule found in a field.
@@ -64,7 +66,7 @@ pub struct Match {
     pub severity: Severity,
     /// How sure, after the checks.
     pub confidence: Confidence,
-    /// What moved the confidence.
+    /// What was noted, and what moved the confidence: `raised: luhn ok`.
     pub reasons: Vec<Cow<'static, str>>,
     /// What a trace or page tells: `KeyError: 'MONGO_URI' at app.py:12 in index`. **Not redacted.**
     pub detail: Option<String>,
