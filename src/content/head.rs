@@ -272,8 +272,10 @@ mod tests {
         )
     }
 
+    type Out<'a> = &'a mut dyn FnMut(Field<'_>);
+
     /// The fields that are not several together.
-    fn parts(cut: &mut dyn FnMut(&mut dyn FnMut(Field<'_>)), out: &mut dyn FnMut(Field<'_>)) {
+    fn parts(cut: &mut dyn FnMut(Out<'_>), out: Out<'_>) {
         cut(&mut |field| {
             if field.origin != Origin::Whole {
                 out(field);

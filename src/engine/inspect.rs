@@ -95,6 +95,8 @@ pub(super) struct Scene<'a> {
     pub(super) now: i64,
     /// Bytes that no parser made a message of.
     pub(super) in_no_message: bool,
+    /// Whether caches may store the body they stand in.
+    pub(super) cacheable: bool,
 }
 
 /// The exchange of a scene.
@@ -475,6 +477,7 @@ impl Inspector {
                 _ if rule.once_per_host => Once::PerHost,
                 _ => Once::PerValue,
             },
+            cacheable: scene.cacheable,
             reasons: seen.reasons.clone(),
         })
     }
@@ -502,6 +505,14 @@ impl Inspector {
             return evidence::request_line(raw.method, target, raw.version);
         }
         let context = seen.context.as_ref();
+        if let (Some((whole, _)), false) = (context, seen.kind.has_secret()) {
+            let shown = redact::excerpt(whole.expose(), known);
+            // What stands in several fields together has their names in it.
+            return match seen.origin {
+                Origin::Whole => shown,
+                _ => evidence::named(seen.surface, seen.origin, name, &shown),
+            };
+        }
         let around = context.and_then(|(whole, secret)| {
             evidence::surroundings(whole.expose(), &(0..whole.expose().len()), secret, redacted, known)
         });

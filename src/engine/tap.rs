@@ -439,6 +439,7 @@ fn scene<'s>(
         source,
         now: now.time.as_nanos() / 1_000_000_000,
         in_no_message: false,
+        cacheable: false,
     }
 }
 
@@ -453,6 +454,7 @@ fn body_scene<'s>(
     let status = if body.surface.is_response() { status } else { None };
     Scene {
         in_no_message: body.exchange == 0,
+        cacheable: body.surface.is_response() && !body.media.no_store,
         ..scene(conversation, key, body.exchange, status, &body.media.essence, source, now)
     }
 }

@@ -39,6 +39,11 @@ impl Ledger {
         }
     }
 
+    /// Whether something was told at the finding's place; nothing is counted.
+    pub fn knows(&self, finding: &Finding) -> bool {
+        self.places.contains_key(&place(finding))
+    }
+
     /// Whether the finding is the first at its place.
     pub fn is_first(&mut self, finding: &Finding) -> bool {
         let place = place(finding);

@@ -80,6 +80,15 @@ pub struct Explain {
     pub reasons: Vec<String>,
 }
 
+impl Explain {
+    /// What it says, line by line.
+    pub fn texts(&self) -> impl Iterator<Item = String> + '_ {
+        let checks = (!self.checks.is_empty()).then(|| format!("checks {}", self.checks.join(", ")));
+        let entropy = self.entropy.map(|bits| format!("entropy {bits}"));
+        checks.into_iter().chain(entropy).chain(self.reasons.iter().cloned())
+    }
+}
+
 /// What is told of a secret.
 #[derive(Clone, Debug, Serialize)]
 pub struct SecretText {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::secret::Fingerprint;
 use super::{Endpoint, Secret, Surface, Timestamp, Transport};
@@ -159,6 +160,15 @@ impl Exposure {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FindingId(pub [u8; 16]);
 
+impl FindingId {
+    /// The identity of what `rule` says follows from this one.
+    #[must_use]
+    pub fn following(self, rule: &str) -> Self {
+        let digest: [u8; 32] = Sha256::new().chain_update(self.0).chain_update(rule).finalize().into();
+        digest.first_chunk().map_or(self, |start| Self(*start))
+    }
+}
+
 /// 32 lower-case hexadecimal digits.
 impl fmt::Display for FindingId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -261,6 +271,8 @@ pub struct Finding {
     pub evidence: String,
     /// Findings that belong to it.
     pub related: Vec<FindingId>,
+    /// Whether caches may store the answer it stands in.
+    pub cacheable: bool,
     /// What makes another sighting the same leak.
     pub once: Once,
     /// What was noted of it, and what moved confidence or severity: `raised: luhn ok`.

@@ -161,6 +161,7 @@ const CHECKS: &[(&str, Takes, Does)] = &[
     ("not-word", Takes::Nothing, Does::Judge(word::not_word)),
     ("basic-credentials", Takes::Nothing, Does::Decode(encoding::basic_password)),
     ("percent-encoding", Takes::Nothing, Does::Decode(encoding::percent)),
+    ("lacks", Takes::Word, Does::Judge(shape::lacks)),
     ("decodes", Takes::Bound, Does::Judge(encoding::decodes)),
     ("base64", Takes::Nothing, Does::Judge(encoding::base64)),
     ("pem-private-key", Takes::Nothing, Does::Judge(key::pem_private_key)),

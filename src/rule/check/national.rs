@@ -3,8 +3,11 @@
 use super::money::luhn_sum;
 use super::{Parameter, Subject, Verdict};
 
+/// Whether a text is such a number.
+type Kind = fn(&str) -> bool;
+
 /// `national-id=name`: which number; what its digits say.
-const KINDS: &[(&str, fn(&str) -> bool)] = &[
+const KINDS: &[(&str, Kind)] = &[
     ("aadhaar", aadhaar),
     ("ahv", ahv),
     ("bsn", bsn),
@@ -94,7 +97,8 @@ fn nino(text: &str) -> bool {
 
 /// United Kingdom, NHS number: modulo 11.
 fn nhs(text: &str) -> bool {
-    digits(text, 10).is_some_and(|digits| weighted(&digits, &[10, 9, 8, 7, 6, 5, 4, 3, 2, 1]) % 11 == 0)
+    digits(text, 10)
+        .is_some_and(|digits| weighted(&digits, &[10, 9, 8, 7, 6, 5, 4, 3, 2, 1]).is_multiple_of(11))
 }
 
 /// Brazil, CPF: two check digits modulo 11.
@@ -109,7 +113,8 @@ fn cpf(text: &str) -> bool {
 
 /// Argentina, CUIL and CUIT: modulo 11.
 fn cuil(text: &str) -> bool {
-    digits(text, 11).is_some_and(|digits| weighted(&digits, &[5, 4, 3, 2, 7, 6, 5, 4, 3, 2, 1]) % 11 == 0)
+    digits(text, 11)
+        .is_some_and(|digits| weighted(&digits, &[5, 4, 3, 2, 7, 6, 5, 4, 3, 2, 1]).is_multiple_of(11))
         && matches!(number(text, 0, 2), 20 | 23 | 24 | 25 | 26 | 27 | 30 | 33 | 34)
 }
 
@@ -275,7 +280,7 @@ fn rrn(text: &str) -> bool {
 
 /// Australia, tax file number.
 fn tfn(text: &str) -> bool {
-    digits(text, 9).is_some_and(|digits| weighted(&digits, &[1, 4, 3, 7, 5, 8, 6, 9, 10]) % 11 == 0)
+    digits(text, 9).is_some_and(|digits| weighted(&digits, &[1, 4, 3, 7, 5, 8, 6, 9, 10]).is_multiple_of(11))
 }
 
 #[cfg(test)]
