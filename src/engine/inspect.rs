@@ -368,6 +368,7 @@ impl Inspector {
                 !is_layer(a.origin),
             ))
         });
+        prefer_pages(sightings);
         // Of several error pages in one document the one that says most.
         let page = sightings.iter().filter(|seen| seen.kind == Kind::Traceback).map(specificity).max();
         sightings.retain(|seen| seen.kind != Kind::Traceback || Some(specificity(seen)) == page);
@@ -522,6 +523,25 @@ impl Inspector {
     fn is_password(&self, rule: RuleId) -> bool {
         self.rules.rule(rule).is_some_and(|rule| rule.password)
     }
+}
+
+/// A page is told as the whole document shows it, unless a field of it has a name.
+fn prefer_pages(sightings: &mut Vec<Sighting>) {
+    let pages = |of: fn(&Sighting) -> bool| -> HashSet<RuleId> {
+        let pages = sightings.iter().filter(|seen| seen.kind == Kind::Traceback && of(seen));
+        pages.map(|seen| seen.rule).collect()
+    };
+    let named = pages(|seen| seen.origin != Origin::Whole && seen.name.is_some());
+    let whole = pages(|seen| seen.origin == Origin::Whole);
+    sightings.retain(|seen| {
+        let is_whole = seen.origin == Origin::Whole;
+        seen.kind != Kind::Traceback
+            || if is_whole {
+                !named.contains(&seen.rule)
+            } else {
+                seen.name.is_some() || !whole.contains(&seen.rule)
+            }
+    });
 }
 
 /// Findings of one place (a secret within a secret) and of one traceback name each other. The sightings are in the order of

@@ -1,10 +1,12 @@
 //! What a parser's findings go through: heads and bodies become fields, fields become findings.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::content::{self, Document, Wanted};
 use crate::flow::Now;
 use crate::model::http::{Header, RequestHead, ResponseHead, header, offset_in};
+use crate::model::message::Origin;
 use crate::model::{Direction, Field, FlowKey, Surface};
 use crate::protocol::Output;
 
@@ -223,6 +225,7 @@ impl<'a> Tap<'a> {
         let Workshop { known, hits, inspector, source, .. } = &mut *self.workshop;
         merge(hits);
         let recoded = is_recoded(text, &body.buffer);
+        let leads_to_pages = inspector.rules.leads_to_pages(known);
         let scene = body_scene(self.conversation, self.key, body, source, self.now);
         let whole = body.carried.unwrap_or(Carried::by(self.carrier));
         let frames = |range: Range<usize>| if recoded { whole } else { body.frames(range).unwrap_or(whole) };
@@ -233,7 +236,14 @@ impl<'a> Tap<'a> {
         let mut look = |field: Field<'_>| inspector.field(&field, &scene, &vessel);
         match body.exchange {
             0 => content::text(&document, &every, &mut look),
-            _ => content::fields(&document, &every, &mut look),
+            _ => {
+                content::fields(&document, &every, &mut look);
+                // Frames may stand in parts that are no one field: elements of a page, strings of a list.
+                if body.surface.is_response() && leads_to_pages {
+                    let all = Field::new(body.surface, None, Cow::Borrowed(text), 0..text.len());
+                    look(all.from(Origin::Whole));
+                }
+            }
         }
         inspector.has_seen()
     }

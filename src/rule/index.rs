@@ -159,6 +159,12 @@ impl Index {
         }
     }
 
+    /// Whether one of the keywords leads to a rule of which `is` holds.
+    pub(super) fn leads_to(&self, found: &[Occurrence], is: impl Fn(u32) -> bool) -> bool {
+        let entries = found.iter().filter_map(|found| self.entries.get(found.keyword as usize)).flatten();
+        entries.map(|entry| entry.rule).any(is)
+    }
+
     /// Rules worth trying on a field, sorted, without repeats. `name` is the one that rules see. `known` are the
     /// keywords in the value, where they are known, their places counted from `origin`.
     pub(super) fn hits(

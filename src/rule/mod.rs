@@ -156,6 +156,13 @@ impl RuleSet {
         self.index.scan(bytes, Part::Body, found);
     }
 
+    /// Whether a keyword leads to a rule that knows pages and traces by their structure and looks at whole documents.
+    #[must_use]
+    pub fn leads_to_pages(&self, found: &[Occurrence]) -> bool {
+        let is = |rule: &Rule| rule.whole && rule.has_structure();
+        self.index.leads_to(found, |rule| self.rules.get(rule as usize).is_some_and(is))
+    }
+
     /// What matches in one field, by its place: at most one match for each stretch of the value. The higher
     /// specificity wins, then the higher confidence, then the longer, then the earlier rule. Traces and pages compete
     /// with each other only.

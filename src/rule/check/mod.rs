@@ -1,5 +1,6 @@
 //! The named checks: code that a rule needs beside its pattern. One list; one file a family.
 
+mod debugger;
 mod encoding;
 mod expiry;
 mod frames;
@@ -224,6 +225,12 @@ const CHECKS: &[(&str, Takes, Does)] = &[
         Does::Structure { words: &[".pl line ", ".pm line ", ".cgi line "], find: frames::perl },
     ),
     ("elixir-trace", Takes::Nothing, Does::Structure { words: &[".ex:"], find: frames::elixir }),
+    ("debug-page", Takes::Nothing, Does::Structure { words: debugger::PAGE_WORDS, find: debugger::page }),
+    (
+        "json-frames",
+        Takes::Nothing,
+        Does::Structure { words: debugger::FRAMES_WORDS, find: debugger::frames },
+    ),
     ("password", Takes::Nothing, Does::Mark(Mark::Password)),
     ("once-per-host", Takes::Nothing, Does::Mark(Mark::OncePerHost)),
     ("signal", Takes::Nothing, Does::Mark(Mark::Signal)),
