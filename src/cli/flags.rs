@@ -155,6 +155,14 @@ pub(super) enum Rules {
         /// A rule file or folder; without one, the rules in force
         path: Option<PathBuf>,
     },
+    /// Turns a gitleaks (or betterleaks) configuration into a rule file of leaktap's own form
+    Import {
+        /// The configuration
+        file: PathBuf,
+        /// Where to: a folder, which is made, or - for standard output
+        #[arg(short, long, value_name = "FOLDER")]
+        output: PathBuf,
+    },
     /// What matches in a text or a capture; what was suppressed, and why
     Test {
         /// A text or a capture; - for standard input

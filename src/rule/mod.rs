@@ -7,6 +7,7 @@ pub mod example;
 mod file;
 mod gitleaks;
 mod guard;
+mod import;
 mod index;
 mod load;
 mod matcher;
@@ -21,6 +22,7 @@ use crate::model::{Confidence, Field, Severity};
 
 pub use definition::{Examples, Kind, Rule, SurfaceSet};
 pub use file::{Fault, RuleError};
+pub use import::{Imported, import};
 pub use index::Occurrence;
 
 use guard::Part;
