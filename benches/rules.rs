@@ -113,9 +113,9 @@ fn page() -> Vec<u8> {
     while text.len() < BYTES {
         number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let (a, b) = (number >> 33 & 0xffff, number >> 17 & 0xffff);
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "<li class=\"row r{a}\"><a href=\"/items/{b}?page={a}\" title=\"Kettle {b}\">Kettle {a}</a> function(e,t){{return e.n{a}+t.m{b}}}</li>\n"
+            "<li class=\"row r{a}\"><a href=\"/items/{b}?page={a}\" title=\"Kettle {b}\">Kettle {a}</a> function(e,t){{return e.n{a}+t.m{b}}}</li>"
         );
     }
     text.into_bytes()
@@ -126,5 +126,5 @@ fn resident() -> usize {
     let pages = fs::read_to_string("/proc/self/statm")
         .ok()
         .and_then(|text| text.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()));
-    pages.unwrap_or(0) * 4096 >> 20
+    (pages.unwrap_or(0) * 4096) >> 20
 }

@@ -94,7 +94,7 @@ const PAGES: &[Known] = &[
     },
     Known {
         framework: "Rack",
-        first: "because you use <code>rack::showexceptions</code>",
+        first: "<h2>traceback <span>(innermost first)</span></h2>",
         others: &["class=\"frame\""],
         exception: &["<title>"],
     },
@@ -143,7 +143,7 @@ pub(super) const PAGE_WORDS: &[&str] = &[
     "class=\"stack-trace-list",
     "<title>action controller: exception caught",
     "enabled the <code>show_exceptions</code> setting",
-    "because you use <code>rack::showexceptions</code>",
+    "<h2>traceback <span>(innermost first)</span></h2>",
     "an unhandled exception occurred while processing the request",
     "<title>server error (development mode)",
     "<tr class=\"errline\">",
