@@ -81,6 +81,12 @@ impl Rule {
         self.names.as_ref().map(|names| format!("{names:?}"))
     }
 
+    /// What its patterns were parsed into is needed no more.
+    pub(super) fn forget_patterns(&mut self) {
+        let patterns = [&mut self.regex, &mut self.names, &mut self.path];
+        patterns.into_iter().flatten().for_each(Pattern::forget);
+    }
+
     pub(super) fn has_structure(&self) -> bool {
         self.checks.iter().any(|check| matches!(check.does, Does::Structure { .. }))
     }

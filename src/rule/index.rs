@@ -134,6 +134,7 @@ impl Index {
                 }
             }
         }
+        rules.iter_mut().for_each(Rule::forget_patterns);
         index.automaton = Automaton::new(&keywords)?;
         Ok(index)
     }
