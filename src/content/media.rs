@@ -17,8 +17,7 @@ pub fn media(headers: &[Header<'_>]) -> Media {
                 content_type(header.value, &mut media);
             }
             13 if header.name.eq_ignore_ascii_case(b"cache-control") => {
-                media.no_store |=
-                    memchr::memmem::find(&header.value.to_ascii_lowercase(), b"no-store").is_some();
+                media.no_store |= header.value.windows(8).any(|word| word.eq_ignore_ascii_case(b"no-store"));
             }
             16 if header.name.eq_ignore_ascii_case(b"content-encoding") => {
                 codings(header.value, &mut media.encodings);
