@@ -59,6 +59,8 @@ const KINDS: &[(&str, &str, usize)] = &[
 
 /// Findings of severity medium or above that a MB may have.
 const GOAL: f64 = 0.02;
+/// Documents of which one may be taken for an error page.
+const DOCUMENTS: usize = 500;
 /// Bytes of one file that are served.
 const LONGEST: u64 = 8 << 20;
 /// Bytes of one capture, and answers of one connection.
@@ -120,9 +122,14 @@ fn main() {
     let megabytes = bytes as f64 / 1e6;
     println!("{} files, {megabytes:.1} MB", files.len());
     let mut alarms = 0;
+    let mut pages = 0;
     for ((severity, rule), places) in found.iter().rev() {
         if *severity >= Severity::Medium {
             alarms += places.len();
+        }
+        let is_page = |rule: &&leaktap::rule::Rule| rule.kind == leaktap::rule::Kind::Traceback;
+        if rules.named(rule).and_then(|id| rules.rule(id)).as_ref().is_some_and(is_page) {
+            pages += places.len();
         }
         println!("{:<9} {:>4}  {rule}", severity.as_str(), places.len());
         for place in places.iter().take(if show { usize::MAX } else { 3 }) {
@@ -131,7 +138,8 @@ fn main() {
     }
     let rate = alarms as f64 / megabytes.max(f64::MIN_POSITIVE);
     println!("{alarms} of severity medium or above: {rate:.4} per MB (goal {GOAL})");
-    if rate > GOAL {
+    println!("{pages} of {} documents are taken for an error page (at most 1 in {DOCUMENTS})", files.len());
+    if rate > GOAL || pages * DOCUMENTS > files.len() {
         std::process::exit(1);
     }
 }

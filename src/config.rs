@@ -43,6 +43,8 @@ pub struct Layer {
     pub reveal: Option<bool>,
     /// Whether each sighting is told.
     pub every: Option<bool>,
+    /// Whether it is said why each leak is told.
+    pub explain: Option<bool>,
     /// Whether colours are used.
     pub color: Option<When>,
     /// Whether progress is shown.
@@ -78,6 +80,8 @@ pub struct Config {
     pub reveal: bool,
     /// Whether each sighting is told.
     pub every: bool,
+    /// Whether it is said why each leak is told.
+    pub explain: bool,
     /// Whether colours are used.
     pub color: When,
     /// Whether progress is shown.
@@ -209,6 +213,7 @@ impl Layer {
             jobs: self.jobs.or(lower.jobs),
             reveal: self.reveal.or(lower.reveal),
             every: self.every.or(lower.every),
+            explain: self.explain.or(lower.explain),
             color: self.color.or(lower.color),
             progress: self.progress.or(lower.progress),
             quiet,
@@ -264,6 +269,7 @@ impl Layer {
             jobs: number("LEAKTAP_JOBS", text("LEAKTAP_JOBS")?)?,
             reveal: flag("LEAKTAP_REVEAL", text("LEAKTAP_REVEAL")?)?,
             every: flag("LEAKTAP_EVERY", text("LEAKTAP_EVERY")?)?,
+            explain: flag("LEAKTAP_EXPLAIN", text("LEAKTAP_EXPLAIN")?)?,
             color: named("LEAKTAP_COLOR", text("LEAKTAP_COLOR")?)?,
             progress: named("LEAKTAP_PROGRESS", text("LEAKTAP_PROGRESS")?)?,
             quiet: flag("LEAKTAP_QUIET", text("LEAKTAP_QUIET")?)?,
@@ -315,6 +321,7 @@ fn check(layer: Layer) -> Result<Config, ConfigError> {
         jobs,
         reveal: layer.reveal.unwrap_or(false),
         every: layer.every.unwrap_or(false),
+        explain: layer.explain.unwrap_or(false),
         color: layer.color.unwrap_or_default(),
         progress: layer.progress.unwrap_or_default(),
         verbosity: match (layer.quiet.unwrap_or(false), layer.verbose.unwrap_or(0)) {

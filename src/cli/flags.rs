@@ -130,6 +130,9 @@ pub(super) struct Detection {
     /// Tell each sighting, not only the first at a place
     #[arg(long, help_heading = "What is reported")]
     every: bool,
+    /// Say why each leak is told: the checks of its rule, what moved confidence and severity
+    #[arg(long, help_heading = "What is reported")]
+    explain: bool,
     /// Write to a file too, FORMAT:FILE as in ndjson:leaks.ndjson (repeats)
     #[arg(long, value_name = "SPEC", help_heading = "Output")]
     sink: Option<Vec<String>>,
@@ -151,6 +154,14 @@ pub(super) enum Rules {
     Check {
         /// A rule file or folder; without one, the rules in force
         path: Option<PathBuf>,
+    },
+    /// Turns a gitleaks (or betterleaks) configuration into a rule file of leaktap's own form
+    Import {
+        /// The configuration
+        file: PathBuf,
+        /// Where to: a folder, which is made, or - for standard output
+        #[arg(short, long, value_name = "FOLDER")]
+        output: PathBuf,
     },
     /// What matches in a text or a capture; what was suppressed, and why
     Test {
@@ -188,6 +199,7 @@ pub(super) fn layer(common: Common, detection: Detection) -> Layer {
         jobs: detection.jobs,
         reveal: given(common.reveal),
         every: given(detection.every),
+        explain: given(detection.explain),
         color: common.color,
         progress: common.progress,
         quiet: given(common.quiet),

@@ -34,7 +34,7 @@ pub(super) fn run(arguments: &[PathBuf], world: &World<'_>) -> anyhow::Result<Ex
         confidence: config.confidence,
         reveal: config.reveal,
         every: config.every,
-        explain: false,
+        explain: config.explain,
         key: fingerprint_key(world)?,
         stop: signals::stop().context("cannot handle signals")?,
     };

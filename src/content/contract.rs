@@ -59,6 +59,8 @@ pub struct Media {
     pub boundary: Option<Vec<u8>>,
     /// Content codings in the order they were applied (RFC 9110 section 8.4), lower case.
     pub encodings: Vec<String>,
+    /// Whether `Cache-Control` forbids caches to store it (RFC 9111 section 5.2).
+    pub no_store: bool,
 }
 
 /// A body, or a window of a long one, after content coding and charset were undone.

@@ -13,7 +13,7 @@ use crate::model::message::Origin;
 use crate::model::text::percent_decode;
 use crate::model::{Direction, Field, Surface};
 
-/// The fields of a request: target, then headers, in their order. A span is the place of the raw value in
+/// The fields of a request: the target as a whole, its parts, then headers, in their order. A span is the place of the raw value in
 /// `head.bytes`; `0..0` where the head has none.
 pub fn request(head: &RequestHead<'_>, out: &mut dyn FnMut(Field<'_>)) {
     target(head.target, head.bytes, out);
@@ -22,7 +22,7 @@ pub fn request(head: &RequestHead<'_>, out: &mut dyn FnMut(Field<'_>)) {
     }
 }
 
-/// The fields of a response: the reason phrase, then headers in their order. Spans as in [`request`].
+/// The fields of a response: the reason phrase, headers in their order, then the head as a whole. Spans as in [`request`].
 pub fn response(head: &ResponseHead<'_>, out: &mut dyn FnMut(Field<'_>)) {
     if !head.reason.is_empty() {
         let place = span(head.bytes, head.reason, &(0..0));
@@ -30,6 +30,10 @@ pub fn response(head: &ResponseHead<'_>, out: &mut dyn FnMut(Field<'_>)) {
     }
     for header in head.headers {
         response_header(*header, head.bytes, out);
+    }
+    if !head.bytes.is_empty() {
+        let all = Field::new(Surface::ResponseHeader, None, Cow::Borrowed(head.bytes), 0..head.bytes.len());
+        out(all.from(Origin::Whole));
     }
 }
 
@@ -45,6 +49,10 @@ pub fn trailers(direction: Direction, headers: &[Header<'_>], out: &mut dyn FnMu
 
 fn target(target: &[u8], bytes: &[u8], out: &mut dyn FnMut(Field<'_>)) {
     let whole = span(bytes, target, &(0..0));
+    if target.len() > 1 {
+        let field = Field::new(Surface::RequestPath, None, Cow::Borrowed(target), whole.clone());
+        out(field.from(Origin::Whole));
+    }
     url::parts(target, false, &mut |part| {
         let at = |raw| span(bytes, raw, &whole);
         match part {
@@ -177,6 +185,8 @@ impl<'a> Carrier<'a> {
 
     /// A URL keeps its carrier's surface and name; rules see the name of the parameter.
     fn url(&self, url: &[u8], out: &mut dyn FnMut(Field<'_>)) {
+        let whole = Field::new(self.surface, Some(self.name()), Cow::Borrowed(url), self.span(url));
+        out(whole.from(Origin::Whole));
         url::parts(url, true, &mut |part| {
             let (name, raw, plus, origin) = match part {
                 Part::Segment(raw) | Part::User(raw) => (None, raw, false, Origin::Layer("url")),
@@ -249,6 +259,7 @@ mod tests {
             Origin::User(scheme) => format!(" <user {scheme}>"),
             Origin::Userinfo => " <userinfo>".to_string(),
             Origin::Text => " <text>".to_string(),
+            Origin::Whole => " <whole>".to_string(),
             Origin::Layer(layer) => format!(" <{layer}>"),
         };
         format!(
@@ -259,6 +270,51 @@ mod tests {
             String::from_utf8_lossy(&field.value),
             String::from_utf8_lossy(&bytes[field.span.clone()]),
         )
+    }
+
+    type Out<'a> = &'a mut dyn FnMut(Field<'_>);
+
+    /// The fields that are not several together.
+    fn parts(cut: &mut dyn FnMut(Out<'_>), out: Out<'_>) {
+        cut(&mut |field| {
+            if field.origin != Origin::Whole {
+                out(field);
+            }
+        });
+    }
+
+    #[test]
+    fn targets_urls_and_heads_are_fields_as_a_whole() {
+        let bytes = b"GET /a?b=c HTTP/1.1\r\nReferer: https://h/x?y=z";
+        let headers = [Header { name: &bytes[21..28], value: &bytes[30..] }];
+        let head = RequestHead {
+            bytes,
+            method: b"GET",
+            target: &bytes[4..10],
+            version: "http/1.1",
+            headers: &headers,
+        };
+        let mut told = Vec::new();
+        let mut note = |field: Field<'_>| {
+            if field.origin == Origin::Whole {
+                told.push(tell(&field, bytes));
+            }
+        };
+        request(&head, &mut note);
+        response(
+            &ResponseHead { bytes, status: 200, reason: b"", version: "http/1.1", headers: &[] },
+            &mut note,
+        );
+        let url = "https://h/x?y=z";
+        let all = std::str::from_utf8(bytes).unwrap();
+        assert_eq!(
+            told,
+            [
+                "request.path - <whole> /a?b=c @/a?b=c".to_owned(),
+                format!("request.header Referer <whole> {url} @{url}"),
+                format!("response.header - <whole> {all} @{all}"),
+            ]
+        );
     }
 
     fn lines(text: &str) -> Vec<Header<'_>> {
@@ -337,7 +393,7 @@ mod tests {
                 headers: &headers,
             };
             let mut told = Vec::new();
-            request(&head, &mut |field| told.push(tell(&field, bytes.as_bytes())));
+            parts(&mut |out| request(&head, out), &mut |field| told.push(tell(&field, bytes.as_bytes())));
             assert_eq!(told, *expected, "{bytes}");
         }
     }
@@ -359,7 +415,7 @@ mod tests {
             headers: &headers,
         };
         let mut told = Vec::new();
-        response(&head, &mut |field| told.push(tell(&field, bytes.as_bytes())));
+        parts(&mut |out| response(&head, out), &mut |field| told.push(tell(&field, bytes.as_bytes())));
         assert_eq!(
             told,
             [
@@ -389,7 +445,7 @@ mod tests {
         let head =
             RequestHead { bytes, method: b"GET", target: b"/", version: "http/1.1", headers: &headers };
         let mut told = Vec::new();
-        request(&head, &mut |field| told.push((field.value.into_owned(), field.span)));
+        parts(&mut |out| request(&head, out), &mut |field| told.push((field.value.into_owned(), field.span)));
         assert_eq!(
             told,
             [
@@ -407,7 +463,7 @@ mod tests {
         let head =
             RequestHead { bytes, method: b"GET", target: b"/", version: "http/1.1", headers: &headers };
         let mut told = Vec::new();
-        request(&head, &mut |field| told.push(tell(&field, bytes)));
+        parts(&mut |out| request(&head, out), &mut |field| told.push(tell(&field, bytes)));
         let text = "X-Key: made-up\r\nno field";
         assert_eq!(told, [format!("request.header - <text> {text} @{text}")]);
     }
@@ -424,7 +480,7 @@ mod tests {
             version: "http/2",
             headers: &headers,
         };
-        request(&head, &mut |field| spans.push((field.surface, field.span)));
+        parts(&mut |out| request(&head, out), &mut |field| spans.push((field.surface, field.span)));
         assert_eq!(spans.len(), 4);
         assert!(spans.iter().all(|(_, span)| *span == (0..0)), "{spans:?}");
     }

@@ -5,7 +5,7 @@ use super::cookie::unquoted;
 use super::url::split;
 use crate::model::http::Header;
 
-/// Reads `Content-Type`, `Content-Encoding` and `Transfer-Encoding` (RFC 9110 section 8, RFC 9112 section 7).
+/// Reads `Content-Type`, `Content-Encoding`, `Transfer-Encoding` and `no-store` (RFC 9110 section 8, RFC 9112 section 7).
 /// Codings that change nothing (`identity`, `chunked`, which the parser undoes, `aws-chunked`) are left out.
 #[must_use]
 pub fn media(headers: &[Header<'_>]) -> Media {
@@ -15,6 +15,9 @@ pub fn media(headers: &[Header<'_>]) -> Media {
         match header.name.len() {
             12 if header.name.eq_ignore_ascii_case(b"content-type") && media.essence.is_empty() => {
                 content_type(header.value, &mut media);
+            }
+            13 if header.name.eq_ignore_ascii_case(b"cache-control") => {
+                media.no_store |= header.value.windows(8).any(|word| word.eq_ignore_ascii_case(b"no-store"));
             }
             16 if header.name.eq_ignore_ascii_case(b"content-encoding") => {
                 codings(header.value, &mut media.encodings);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::content;
-use crate::model::finding::{Finding, FindingId, FlowText, FoundSecret, HttpText};
+use crate::model::finding::{Finding, FindingId, FlowText, FoundSecret, HttpText, Once};
 use crate::model::message::Origin;
 use crate::model::redact::{self, Known};
 use crate::model::secret::FingerprintKey;
@@ -16,6 +16,8 @@ use crate::model::text::percent_decode;
 use crate::model::{Confidence, Exposure, Field, Secret, Severity, Surface};
 use crate::rule::{Context, Kind, Match, RuleId, RuleSet};
 
+mod personal;
+mod place;
 mod vessel;
 
 pub(super) use vessel::Vessel;
@@ -48,6 +50,7 @@ pub(super) struct Sighting {
     severity: Severity,
     confidence: Confidence,
     detail: Option<String>,
+    reasons: Vec<Cow<'static, str>>,
     carried: Carried,
     /// Where the carrier of the value stands: what lies in one place belongs together.
     span: Range<usize>,
@@ -88,8 +91,12 @@ pub(super) struct Scene<'a> {
     /// Secrets that requests of this flow carried.
     pub(super) followed: &'a [Followed],
     pub(super) source: &'a Arc<str>,
+    /// Seconds since 1970, by the capture.
+    pub(super) now: i64,
     /// Bytes that no parser made a message of.
     pub(super) in_no_message: bool,
+    /// Whether caches may store the body they stand in.
+    pub(super) cacheable: bool,
 }
 
 /// The exchange of a scene.
@@ -155,11 +162,19 @@ impl Inspector {
     /// Looks at a field of `vessel` and at what is inside its value.
     pub(super) fn field(&mut self, field: &Field<'_>, scene: &Scene<'_>, vessel: &Vessel<'_>) {
         self.one(field, scene, vessel);
+        if field.origin == Origin::Whole {
+            return;
+        }
         content::layers(field, &mut |inner| self.one(&inner, scene, vessel));
     }
 
     fn one(&mut self, field: &Field<'_>, scene: &Scene<'_>, vessel: &Vessel<'_>) {
-        let context = Context { status: scene.status, essence: scene.essence, path: scene.source };
+        let context = Context {
+            status: scene.status,
+            essence: scene.essence,
+            path: scene.source,
+            now: Some(scene.now),
+        };
         let mut matches = std::mem::take(&mut self.matches);
         self.matches(field, vessel, &context, &mut matches);
         if scene.in_no_message {
@@ -184,11 +199,12 @@ impl Inspector {
             let reflected = field.surface.is_response()
                 && scene.followed.iter().any(|followed| followed.value.expose() == value);
             let span = vessel.part(field, &found.secret, raw);
+            let (surface, name) = place::of(field, found.secret.start);
             self.sightings.push(Sighting {
                 rule: found.rule,
                 kind: found.kind,
-                surface: field.surface,
-                name: field.name.as_deref().map(str::to_owned),
+                surface,
+                name,
                 origin: field.origin,
                 value: Secret::new(value),
                 encoded: (value != raw).then(|| Secret::new(raw)),
@@ -196,13 +212,14 @@ impl Inspector {
                 severity: found.severity,
                 confidence: found.confidence,
                 detail: found.detail,
+                reasons: found.reasons,
                 carried: (vessel.frames)(span.clone()),
                 span,
                 reflected,
             });
         }
         self.matches = matches;
-        if field.surface.is_response() {
+        if field.surface.is_response() && field.origin != Origin::Whole {
             self.reflections(field, scene, vessel, first);
         }
     }
@@ -229,6 +246,7 @@ impl Inspector {
                 severity: followed.severity,
                 confidence: followed.confidence,
                 detail: None,
+                reasons: Vec::new(),
                 carried: (vessel.frames)(place.clone()),
                 span: place,
                 reflected: true,
@@ -254,6 +272,7 @@ impl Inspector {
             severity: known.severity,
             confidence: known.confidence,
             detail: Some(text),
+            reasons: Vec::new(),
             carried,
             span: 0..0,
             reflected: false,
@@ -349,6 +368,7 @@ impl Inspector {
                 !is_layer(a.origin),
             ))
         });
+        prefer_pages(sightings);
         // Of several error pages in one document the one that says most.
         let page = sightings.iter().filter(|seen| seen.kind == Kind::Traceback).map(specificity).max();
         sightings.retain(|seen| seen.kind != Kind::Traceback || Some(specificity(seen)) == page);
@@ -384,6 +404,7 @@ impl Inspector {
             .collect();
         let mut met = requirements.into_iter();
         kept.retain(|_| met.next().unwrap_or(true));
+        personal::sum_up(&mut kept, rules);
         kept.sort_by_key(|seen| (seen.span.start, seen.span.end));
         *sightings = kept;
     }
@@ -397,7 +418,8 @@ impl Inspector {
         in_traceback: bool,
         scene: &Scene<'_>,
     ) -> Option<Finding> {
-        let rule = self.rules.rule(seen.rule)?;
+        let rule =
+            self.rules.rule(seen.rule).filter(|rule| !(rule.remote && scene.flow.server.is_loopback()))?;
         let context = seen.context.as_ref().map(|(whole, _)| whole.expose()).unwrap_or_default();
         let texts =
             [seen.name.as_deref(), seen.detail.as_deref()].map(|text| text.unwrap_or_default().as_bytes());
@@ -450,7 +472,14 @@ impl Inspector {
             frames: [seen.carried.first.frame, seen.carried.last],
             evidence,
             related: Vec::new(),
-            once_per_host: rule.once_per_host || seen.kind == Kind::Misconfiguration,
+            once: match seen.kind {
+                Kind::Pii => Once::PerEndpoint,
+                Kind::Misconfiguration => Once::PerHost,
+                _ if rule.once_per_host => Once::PerHost,
+                _ => Once::PerValue,
+            },
+            cacheable: scene.cacheable,
+            reasons: seen.reasons.clone(),
         })
     }
 
@@ -464,15 +493,27 @@ impl Inspector {
         scene: &Scene<'_>,
     ) -> String {
         if let Some(detail) = &seen.detail
-            && seen.kind != Kind::Secret
+            && !seen.kind.has_secret()
         {
             return redact::excerpt(detail.as_bytes(), known);
+        }
+        if seen.kind == Kind::Pii {
+            let shown = evidence::named(seen.surface, seen.origin, name, redacted);
+            return shown + seen.detail.as_deref().unwrap_or_default();
         }
         if let (Surface::RequestPath | Surface::RequestQuery, Some(raw)) = (seen.surface, scene.http) {
             let target = http.and_then(|http| http.target.as_deref()).unwrap_or_default();
             return evidence::request_line(raw.method, target, raw.version);
         }
         let context = seen.context.as_ref();
+        if let (Some((whole, _)), false) = (context, seen.kind.has_secret()) {
+            let shown = redact::excerpt(whole.expose(), known);
+            // What stands in several fields together has their names in it.
+            return match seen.origin {
+                Origin::Whole => shown,
+                _ => evidence::named(seen.surface, seen.origin, name, &shown),
+            };
+        }
         let around = context.and_then(|(whole, secret)| {
             evidence::surroundings(whole.expose(), &(0..whole.expose().len()), secret, redacted, known)
         });
@@ -482,6 +523,25 @@ impl Inspector {
     fn is_password(&self, rule: RuleId) -> bool {
         self.rules.rule(rule).is_some_and(|rule| rule.password)
     }
+}
+
+/// A page is told as the whole document shows it, unless a field of it has a name.
+fn prefer_pages(sightings: &mut Vec<Sighting>) {
+    let pages = |of: fn(&Sighting) -> bool| -> HashSet<RuleId> {
+        let pages = sightings.iter().filter(|seen| seen.kind == Kind::Traceback && of(seen));
+        pages.map(|seen| seen.rule).collect()
+    };
+    let named = pages(|seen| seen.origin != Origin::Whole && seen.name.is_some());
+    let whole = pages(|seen| seen.origin == Origin::Whole);
+    sightings.retain(|seen| {
+        let is_whole = seen.origin == Origin::Whole;
+        seen.kind != Kind::Traceback
+            || if is_whole {
+                !named.contains(&seen.rule)
+            } else {
+                seen.name.is_some() || !whole.contains(&seen.rule)
+            }
+    });
 }
 
 /// Findings of one place (a secret within a secret) and of one traceback name each other. The sightings are in the order of
@@ -562,7 +622,7 @@ fn is_deeper(inner: &Sighting, outer: &Sighting) -> bool {
 }
 
 fn is_layer(origin: Origin) -> bool {
-    matches!(origin, Origin::Layer(_) | Origin::Userinfo)
+    matches!(origin, Origin::Layer(_) | Origin::Userinfo | Origin::Whole)
 }
 
 fn touch(a: &Range<usize>, b: &Range<usize>) -> bool {

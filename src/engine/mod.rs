@@ -4,6 +4,7 @@
 //! each shard alone, so that the number of engines that share the shards does not matter.
 
 mod body;
+mod consequence;
 mod conversation;
 mod evidence;
 mod exposure;
@@ -18,6 +19,7 @@ mod tap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use consequence::Consequences;
 pub use intake::Intake;
 pub use stats::Stats;
 

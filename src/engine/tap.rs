@@ -1,10 +1,12 @@
 //! What a parser's findings go through: heads and bodies become fields, fields become findings.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::content::{self, Document, Wanted};
 use crate::flow::Now;
 use crate::model::http::{Header, RequestHead, ResponseHead, header, offset_in};
+use crate::model::message::Origin;
 use crate::model::{Direction, Field, FlowKey, Surface};
 use crate::protocol::Output;
 
@@ -122,7 +124,7 @@ impl<'a> Tap<'a> {
         let at = offset_in(self.shown, bytes).unwrap_or(0);
         let conversation = &*self.conversation;
         let Workshop { known, inspector, source, .. } = &mut *self.workshop;
-        let scene = scene(conversation, self.key, exchange, status, "", source);
+        let scene = scene(conversation, self.key, exchange, status, "", source, self.now);
         let marks = &*self.marks;
         let carrier = self.carrier;
         let frames = |range: Range<usize>| {
@@ -200,7 +202,7 @@ impl<'a> Tap<'a> {
         let mut follow = Vec::new();
         let Workshop { inspector, source, .. } = &mut *self.workshop;
         let findings =
-            inspector.findings(&body_scene(self.conversation, self.key, body, source), &mut follow);
+            inspector.findings(&body_scene(self.conversation, self.key, body, source, self.now), &mut follow);
         let exchange = body.exchange;
         self.workshop.explain();
         self.conversation.follow(follow);
@@ -212,7 +214,8 @@ impl<'a> Tap<'a> {
         let Workshop { known, hits, inspector, source, .. } = &mut *self.workshop;
         merge(hits);
         let recoded = is_recoded(text, &body.buffer);
-        let scene = body_scene(self.conversation, self.key, body, source);
+        let leads_to_pages = inspector.rules.leads_to_pages(known);
+        let scene = body_scene(self.conversation, self.key, body, source, self.now);
         let whole = body.carried.unwrap_or(Carried::by(self.carrier));
         let frames = |range: Range<usize>| if recoded { whole } else { body.frames(range).unwrap_or(whole) };
         let document = Document { bytes: text, ..document(body) };
@@ -221,7 +224,14 @@ impl<'a> Tap<'a> {
         let mut look = |field: Field<'_>| inspector.field(&field, &scene, &vessel);
         match body.exchange {
             0 => content::text(&document, &every, &mut look),
-            _ => content::fields(&document, &every, &mut look),
+            _ => {
+                content::fields(&document, &every, &mut look);
+                // Frames may stand in parts that are no one field: elements of a page, strings of a list.
+                if body.surface.is_response() && leads_to_pages {
+                    let all = Field::new(body.surface, None, Cow::Borrowed(text), 0..text.len());
+                    look(all.from(Origin::Whole));
+                }
+            }
         }
         inspector.has_seen()
     }
@@ -409,6 +419,7 @@ fn scene<'s>(
     status: Option<u16>,
     essence: &'s str,
     source: &'s std::sync::Arc<str>,
+    now: Now,
 ) -> Scene<'s> {
     Scene {
         flow: conversation.text(key),
@@ -424,7 +435,9 @@ fn scene<'s>(
         essence,
         followed: conversation.followed(),
         source,
+        now: now.time.as_nanos() / 1_000_000_000,
         in_no_message: false,
+        cacheable: false,
     }
 }
 
@@ -437,12 +450,14 @@ fn body_scene<'s>(
     key: &FlowKey,
     body: &'s Body,
     source: &'s std::sync::Arc<str>,
+    now: Now,
 ) -> Scene<'s> {
     let status = conversation.exchange(body.exchange).and_then(|exchange| exchange.status);
     let status = if body.surface.is_response() { status } else { None };
     Scene {
         in_no_message: body.exchange == 0,
-        ..scene(conversation, key, body.exchange, status, &body.media.essence, source)
+        cacheable: body.surface.is_response() && !body.media.no_store,
+        ..scene(conversation, key, body.exchange, status, &body.media.essence, source, now)
     }
 }
 
@@ -478,7 +493,12 @@ impl Workshop {
     pub(super) fn settle(&mut self, mut finding: crate::model::finding::Finding, status: Option<u16>) {
         let loopback = finding.flow.client.is_loopback() && finding.flow.server.is_loopback();
         let refused = !finding.surface.is_response() && exposure::is_refusal(status);
-        finding.severity = exposure::severity(finding.severity, finding.secret.is_some(), loopback, refused);
+        let by_rule = finding.severity;
+        finding.severity = exposure::severity(by_rule, finding.secret.is_some(), loopback, refused);
+        if finding.severity < by_rule {
+            let why = if refused { "the server refused it" } else { "it stays on one machine" };
+            finding.reasons.push(format!("severity lowered: {why}").into());
+        }
         if let Some(http) = &mut finding.http {
             http.status = status;
         }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::Timestamp;
 use crate::model::event::Again;
-use crate::model::finding::{Finding, FindingId};
+use crate::model::finding::{Finding, FindingId, Once};
 
 /// Places remembered; past them every sighting is told as a leak of its own.
 const PLACES: usize = 1 << 20;
@@ -39,6 +39,11 @@ impl Ledger {
         }
     }
 
+    /// Whether something was told at the finding's place; nothing is counted.
+    pub fn knows(&self, finding: &Finding) -> bool {
+        self.places.contains_key(&place(finding))
+    }
+
     /// Whether the finding is the first at its place.
     pub fn is_first(&mut self, finding: &Finding) -> bool {
         let place = place(finding);
@@ -68,6 +73,15 @@ impl Ledger {
     }
 }
 
+/// The path of a target, with a `*` for what differs from call to call: segments with digits.
+fn endpoint(target: &str) -> String {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    let segments = path
+        .split('/')
+        .map(|segment| if segment.bytes().any(|byte| byte.is_ascii_digit()) { "*" } else { segment });
+    segments.collect::<Vec<_>>().join("/")
+}
+
 /// What makes two sightings the same leak (CONTRACT: told once). Without a secret the evidence stands for it; what is told
 /// once for each host is the same whatever its value, surface and addresses.
 fn place(finding: &Finding) -> [u8; 16] {
@@ -77,11 +91,18 @@ fn place(finding: &Finding) -> [u8; 16] {
         hash.update(part);
     };
     add(finding.rule.id.as_bytes());
-    add(finding.name.as_deref().unwrap_or_default().as_bytes());
-    if finding.once_per_host {
+    if finding.once != Once::PerEndpoint {
+        add(finding.name.as_deref().unwrap_or_default().as_bytes());
+    }
+    if finding.once != Once::PerValue {
         match finding.http.as_ref().and_then(|http| http.host.as_deref()) {
             Some(host) => add(host.as_bytes()),
             None => add(finding.flow.server.to_string().as_bytes()),
+        }
+        if finding.once == Once::PerEndpoint {
+            let target = finding.http.as_ref().and_then(|http| http.target.as_deref());
+            add(finding.surface.as_str().as_bytes());
+            add(endpoint(target.unwrap_or_default()).as_bytes());
         }
     } else {
         add(finding.surface.as_str().as_bytes());

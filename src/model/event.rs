@@ -64,6 +64,29 @@ pub struct Leak {
     pub advice: Option<String>,
     /// Identities of leaks that belong to it.
     pub related: Vec<String>,
+    /// Why it was told, as sure and as bad as it is: only with `--explain`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explain: Option<Explain>,
+}
+
+/// Why a leak was told.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explain {
+    /// The checks of its rule.
+    pub checks: Vec<String>,
+    /// Entropy of the secret in bits a byte; none without a secret.
+    pub entropy: Option<f32>,
+    /// What was noted, and what moved confidence or severity: `raised: luhn ok`.
+    pub reasons: Vec<String>,
+}
+
+impl Explain {
+    /// What it says, line by line.
+    pub fn texts(&self) -> impl Iterator<Item = String> + '_ {
+        let checks = (!self.checks.is_empty()).then(|| format!("checks {}", self.checks.join(", ")));
+        let entropy = self.entropy.map(|bits| format!("entropy {bits}"));
+        checks.into_iter().chain(entropy).chain(self.reasons.iter().cloned())
+    }
 }
 
 /// What is told of a secret.
@@ -201,9 +224,9 @@ pub struct Summary {
     pub seconds: f64,
 }
 
-/// The texts a leak is made of, redacted; the value only where `reveal` says so.
+/// The texts a leak is made of, redacted; the value only where `reveal` says so, the reasons where `explain` does.
 #[must_use]
-pub fn leak(finding: &Finding, reveal: bool) -> Leak {
+pub fn leak(finding: &Finding, reveal: bool, explain: bool) -> Leak {
     let mut cwe: Vec<String> = finding.rule.cwe.clone();
     let mut owasp = Vec::new();
     for exposure in &finding.exposures {
@@ -250,6 +273,14 @@ pub fn leak(finding: &Finding, reveal: bool) -> Leak {
         evidence: finding.evidence.clone(),
         advice: finding.rule.advice.clone(),
         related: finding.related.iter().map(ToString::to_string).collect(),
+        explain: explain.then(|| Explain {
+            checks: finding.rule.checks.clone(),
+            entropy: finding.secret.as_ref().map(|secret| {
+                let bits = super::text::entropy(secret.value.expose());
+                (bits * 100.0).round() / 100.0
+            }),
+            reasons: finding.reasons.iter().map(|reason| reason.clone().into_owned()).collect(),
+        }),
     }
 }
 

@@ -1,9 +1,11 @@
 //! A leak as the engine found it: which secret, where, how, how bad and how sure.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::secret::Fingerprint;
 use super::{Endpoint, Secret, Surface, Timestamp, Transport};
@@ -158,6 +160,15 @@ impl Exposure {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FindingId(pub [u8; 16]);
 
+impl FindingId {
+    /// The identity of what `rule` says follows from this one.
+    #[must_use]
+    pub fn following(self, rule: &str) -> Self {
+        let digest: [u8; 32] = Sha256::new().chain_update(self.0).chain_update(rule).finalize().into();
+        digest.first_chunk().map_or(self, |start| Self(*start))
+    }
+}
+
 /// 32 lower-case hexadecimal digits.
 impl fmt::Display for FindingId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -182,6 +193,8 @@ pub struct RuleText {
     pub cwe: Vec<String>,
     /// What to do.
     pub advice: Option<String>,
+    /// The checks that judge what it finds, as rule files name them.
+    pub checks: Vec<String>,
 }
 
 /// The secret of a finding, with all that may be told of it.
@@ -258,6 +271,21 @@ pub struct Finding {
     pub evidence: String,
     /// Findings that belong to it.
     pub related: Vec<FindingId>,
-    /// Whether it is told once for each host (opaque session cookies, misconfigurations), whatever the value.
-    pub once_per_host: bool,
+    /// Whether caches may store the answer it stands in.
+    pub cacheable: bool,
+    /// What makes another sighting the same leak.
+    pub once: Once,
+    /// What was noted of it, and what moved confidence or severity: `raised: luhn ok`.
+    pub reasons: Vec<Cow<'static, str>>,
+}
+
+/// How often a finding is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Once {
+    /// For each value at each place.
+    PerValue,
+    /// For each host and name, whatever the value: opaque session cookies, misconfigurations.
+    PerHost,
+    /// For each path of a host, whatever the value: personal data.
+    PerEndpoint,
 }

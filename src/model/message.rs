@@ -124,6 +124,9 @@ pub enum Origin {
     Userinfo,
     /// A stretch of running text: it holds more than one value.
     Text,
+    /// Several fields together as they stand: a request target, a URL, the head of a response. Only rules that ask for it
+    /// look there.
+    Whole,
     /// Read from a layer inside another value: `base64`, `jwt`, `session`, `json`, `url` …
     Layer(&'static str),
 }

@@ -32,7 +32,7 @@ pub struct Options {
     pub reveal: bool,
     /// Whether each sighting is told.
     pub every: bool,
-    /// Whether [`Watch::suppressed`] is told what rules saw and did not tell.
+    /// Whether leaks say why they are told, and [`Watch::suppressed`] is told what rules saw and did not tell.
     pub explain: bool,
     /// What fingerprints are made with.
     pub key: FingerprintKey,
@@ -82,8 +82,8 @@ pub fn scan(
     on: &mut dyn FnMut(&Event) -> Flow,
     watch: &mut dyn Watch,
 ) -> Outcome {
+    let mut teller = Teller::new(options, &rules, on);
     let settings = Settings { rules, key: options.key.clone(), limits: LIMITS, explain: options.explain };
-    let mut teller = Teller::new(options, on);
     // What comes through a pipe is told as it comes: no batches.
     let is_pipe = inputs.iter().any(|input| is_stream(&input.path));
     let read = if options.jobs <= 1 || is_pipe {

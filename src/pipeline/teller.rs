@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::{LostInFlow, Released, Report};
+use crate::engine::{Consequences, LostInFlow, Released, Report};
 use crate::ledger::Ledger;
 use crate::model::Severity;
 use crate::model::event::{self, Event, Flow as FlowEvent, Lost};
 use crate::model::finding::Finding;
+use crate::rule::RuleSet;
 
 use super::{Flow, Options, Read, Watch};
 
@@ -15,6 +16,7 @@ pub(super) struct Teller<'a> {
     options: &'a Options,
     on: &'a mut dyn FnMut(&Event) -> Flow,
     ledger: Ledger,
+    consequences: Consequences,
     leaks: BTreeMap<Severity, u64>,
     held_back: BTreeMap<String, u64>,
     again: u64,
@@ -27,11 +29,12 @@ pub(super) struct Teller<'a> {
 }
 
 impl<'a> Teller<'a> {
-    pub(super) fn new(options: &'a Options, on: &'a mut dyn FnMut(&Event) -> Flow) -> Self {
+    pub(super) fn new(options: &'a Options, rules: &RuleSet, on: &'a mut dyn FnMut(&Event) -> Flow) -> Self {
         Self {
             options,
             on,
             ledger: Ledger::default(),
+            consequences: Consequences::new(rules),
             leaks: BTreeMap::new(),
             held_back: BTreeMap::new(),
             again: 0,
@@ -66,7 +69,11 @@ impl<'a> Teller<'a> {
                     self.ledger.relate(&mut finding);
                     *self.leaks.entry(finding.severity).or_default() += 1;
                     self.worst = self.worst.max(Some(finding.severity));
-                    self.emit(&Event::Leak(Box::new(event::leak(&finding, self.options.reveal))));
+                    self.emit(&Event::Leak(Box::new(event::leak(
+                        &finding,
+                        self.options.reveal,
+                        self.options.explain,
+                    ))));
                 }
             }
         }
@@ -90,7 +97,16 @@ impl<'a> Teller<'a> {
                 return;
             }
         }
+        let follows = self.consequences.of(&finding).filter(|follows| {
+            follows.severity >= self.options.severity && follows.confidence >= self.options.confidence
+        });
         self.together.push(Together::Finding(finding));
+        if let Some(follows) = follows
+            && !self.ledger.knows(&follows)
+            && self.ledger.is_first(&follows)
+        {
+            self.together.push(Together::Finding(Box::new(follows)));
+        }
     }
 
     /// The last events: further sightings, and the summary.

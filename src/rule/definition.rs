@@ -32,6 +32,12 @@ pub struct Rule {
     pub password: bool,
     /// Told once for each host and name (check `once-per-host`).
     pub once_per_host: bool,
+    /// Told only where the server is reached from another machine (check `remote`).
+    pub remote: bool,
+    /// Told only where one message holds so many values (check `many`).
+    pub many: usize,
+    /// Looks at fields of [`Origin::Whole`](crate::model::message::Origin::Whole) too (check `whole`).
+    pub whole: bool,
     /// Rules of which each must be found in the same message too. The caller sees to it.
     pub requires: Vec<String>,
     /// Where to read more.
@@ -75,10 +81,10 @@ impl Rule {
         self.names.as_ref().map(|names| format!("{names:?}"))
     }
 
-    /// The checks, as a rule file writes them.
-    #[must_use]
-    pub fn checks(&self) -> Vec<String> {
-        self.checks.iter().map(|check| format!("{check:?}")).collect()
+    /// What its patterns were parsed into is needed no more.
+    pub(super) fn forget_patterns(&mut self) {
+        let patterns = [&mut self.regex, &mut self.names, &mut self.path];
+        patterns.into_iter().flatten().for_each(Pattern::forget);
     }
 
     pub(super) fn has_structure(&self) -> bool {

@@ -52,7 +52,7 @@ impl RuleSet {
         };
         let (fields, status) = fields(example);
         let status = rule.status.as_ref().and_then(super::definition::StatusFilter::one).or(status);
-        let context = Context { status, essence, path: "" };
+        let context = Context { status, essence, path: "", now: None };
         fields.into_iter().any(|field| {
             let field = Field { surface: surface(rule, field.surface), ..field };
             !matcher::alone(self, id, &field, &context).is_empty()
@@ -97,11 +97,17 @@ fn message(example: &str, out: &mut Vec<Field<'static>>) -> Option<u16> {
     if let (Some(target), Some(true)) = (target, version.map(|version| version.starts_with("HTTP/")))
         && start.bytes().all(|byte| byte.is_ascii_uppercase())
     {
+        let whole = made(Surface::RequestPath, None, target.as_bytes().to_vec());
+        out.push(whole.from(Origin::Whole));
         request_target(target, out);
         head(rest, out);
         return None;
     }
     if start.starts_with("HTTP/") {
+        let end = example.find("\n\n").or(example.find("\r\n\r\n")).unwrap_or(example.len());
+        let whole = example.get(..end).unwrap_or_default();
+        let whole = made(Surface::ResponseHeader, None, whole.as_bytes().to_vec());
+        out.push(whole.from(Origin::Whole));
         head(rest, out);
         return target.and_then(|status| status.parse().ok());
     }

@@ -469,7 +469,10 @@ impl Reader<'_> {
         let mut patterns = Vec::new();
         for text in self.spanned_strings(value) {
             match Pattern::new(translate(text.get_ref())) {
-                Ok(pattern) => patterns.push(pattern),
+                Ok(mut pattern) => {
+                    pattern.forget();
+                    patterns.push(pattern);
+                }
                 Err(reason) => self.fault(&text.span(), format!("regex: {reason}")),
             }
         }

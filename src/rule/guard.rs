@@ -1,5 +1,7 @@
 //! What must stand around a keyword for the pre-pass to count it: a look at a few bytes instead of a parse of the page.
 
+use super::check::{Check, Does, Mark, Parameter};
+
 /// Where the pre-pass looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
@@ -18,6 +20,10 @@ pub(super) enum Guard {
     Userinfo,
     /// Where it is part of a name that a value of at least so many bytes is assigned to.
     Assigned(u8),
+    /// The same, where it is a whole word of the name and digits stand in the value.
+    Number(u8),
+    /// The same, where an `@` stands in the value.
+    Address(u8),
     /// Where at least so many bytes follow that break no word; `true`: and where a word begins.
     Run(u8, bool),
     /// Always.
@@ -26,6 +32,9 @@ pub(super) enum Guard {
 
 /// Bytes behind a keyword in which a value has to begin.
 const REACH: usize = 64;
+/// Bytes of a value in which its digits or its `@` have to stand, and how many digits.
+const NEAR: usize = 64;
+const DIGITS: usize = 5;
 /// Bytes of a URL's userinfo.
 const USERINFO: usize = 256;
 /// Bytes of the rest of a name, on either side.
@@ -40,6 +49,19 @@ const QUOTES: [&[u8]; 10] =
     [b"%5d", b"%5b", b"&quot;", b"&#34;", b"&#39;", b"&#x27;", b"&apos;", b"u0022", b"u0027", b"%22"];
 
 impl Guard {
+    /// What a check asks of the keywords of its rule.
+    pub(super) fn of(check: &Check) -> Option<Self> {
+        let (Does::Mark(mark), Parameter::AtLeast(least)) = (check.does, &check.parameter) else {
+            return None;
+        };
+        match mark {
+            Mark::Assigned => Some(Self::Assigned(*least as u8)),
+            Mark::AssignedNumber => Some(Self::Number(*least as u8)),
+            Mark::AssignedAddress => Some(Self::Address(*least as u8)),
+            _ => None,
+        }
+    }
+
     /// The weaker of two: what one of them lets pass.
     pub(super) fn or(self, other: Self) -> Self {
         match (self, other) {
@@ -62,12 +84,37 @@ impl Guard {
                     && has_run(bytes.get(end..).unwrap_or_default(), usize::from(least))
             }
             Self::Userinfo => has_userinfo(bytes.get(end..).unwrap_or_default()),
-            Self::Assigned(least) => {
-                is_assigned(bytes.get(start..end).unwrap_or_default(), bytes, end, least)
-                    || is_attribute(bytes.get(..start).unwrap_or_default())
+            Self::Assigned(least) => is_assigned_or_attribute(bytes, start, end, least),
+            Self::Number(least) => {
+                let near = bytes.get(end..bytes.len().min(end + NEAR)).unwrap_or_default();
+                near.iter().filter(|byte| byte.is_ascii_digit()).count() >= DIGITS
+                    && is_whole_word(bytes, start, end)
+                    && is_assigned_or_attribute(bytes, start, end, least)
+            }
+            Self::Address(least) => {
+                let near = bytes.get(end..bytes.len().min(end + NEAR)).unwrap_or_default();
+                let escaped = |mark: &[u8]| memchr::memmem::find(near, mark).is_some();
+                (near.contains(&b'@') || escaped(b"%40") || escaped(b"u0040") || escaped(b"&#"))
+                    && is_assigned_or_attribute(bytes, start, end, least)
             }
         }
     }
+}
+
+fn is_assigned_or_attribute(bytes: &[u8], start: usize, end: usize, least: u8) -> bool {
+    is_assigned(bytes.get(start..end).unwrap_or_default(), bytes, end, least)
+        || is_attribute(bytes.get(..start).unwrap_or_default())
+}
+
+/// Whether a name has the keyword as a word of its own: `user_ssn`, `userSsn`, not `className`.
+fn is_whole_word(bytes: &[u8], start: usize, end: usize) -> bool {
+    let before = start.checked_sub(1).and_then(|before| bytes.get(before));
+    let (first, behind) = (bytes.get(start), bytes.get(end));
+    let begins = before.is_none_or(|before| {
+        !before.is_ascii_alphabetic()
+            || before.is_ascii_lowercase() && first.is_some_and(u8::is_ascii_uppercase)
+    });
+    begins && behind.is_none_or(|behind| !behind.is_ascii_lowercase())
 }
 
 /// Whether so many bytes follow that break no word; markup may stand in the middle of a token, and counts for nothing.
@@ -330,6 +377,31 @@ mod tests {
         }
         assert!(passes(Guard::Assigned(3), "pwd=", "pwd=abc;"));
         assert!(!passes(Guard::Assigned(3), "pwd=", "pwd=a;"));
+    }
+
+    #[test]
+    fn a_name_counts_with_what_its_value_must_hold() {
+        let (number, address) = (Guard::Number(8), Guard::Address(6));
+        for (guard, keyword, text, counts) in [
+            (number, "ssn", "{\"ssn\": \"512-48-3307\"}", true),
+            (number, "ssn", "user_ssn=512483307&x=1 ", true),
+            (number, "ssn", "{\"userSsn\":512483307}", true),
+            (number, "ssn", "<input name=\"ssn\" value=\"512-48-3307\">", true),
+            (number, "ssn", "{className:\"x1-x2-x3-x4-x5-x6\"}", false),
+            (number, "ssn", "{\"ssn\": \"not told here\", \"a\": 1}", false),
+            (number, "ssn", "{\"ssns\": \"512-48-3307\"}", false),
+            (address, "email", "{\"email\": \"mira@blue.example\"}", true),
+            (address, "email", "email=mira%40blue.example ", true),
+            (address, "email", "{\"email\": \"Please enter one, and make it valid\"}", false),
+            (
+                address,
+                "email",
+                "<input type=\"email\" name=\"email\" placeholder=\"your address\">          ",
+                false,
+            ),
+        ] {
+            assert_eq!(passes(guard, keyword, text), counts, "{text}");
+        }
     }
 
     #[test]

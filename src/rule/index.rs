@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::model::Field;
 
-use super::check::{Does, Mark, Parameter};
+use super::check::Does;
 use super::definition::Rule;
 use super::guard::{Guard, Part};
 use super::pattern::Plan;
@@ -134,6 +134,7 @@ impl Index {
                 }
             }
         }
+        rules.iter_mut().for_each(Rule::forget_patterns);
         index.automaton = Automaton::new(&keywords)?;
         Ok(index)
     }
@@ -157,6 +158,12 @@ impl Index {
             found.get_mut(first..).into_iter().for_each(<[_]>::sort_unstable);
             found.dedup();
         }
+    }
+
+    /// Whether one of the keywords leads to a rule of which `is` holds.
+    pub(super) fn leads_to(&self, found: &[Occurrence], is: impl Fn(u32) -> bool) -> bool {
+        let entries = found.iter().filter_map(|found| self.entries.get(found.keyword as usize)).flatten();
+        entries.map(|entry| entry.rule).any(is)
     }
 
     /// Rules worth trying on a field, sorted, without repeats. `name` is the one that rules see. `known` are the
@@ -267,10 +274,7 @@ fn derived(rule: &Rule) -> Vec<String> {
 /// For each keyword where it leads, and when the pre-pass counts it.
 fn places(rule: &mut Rule) -> Vec<(String, Place, Guard)> {
     let keywords = rule.keywords.clone();
-    let assigned = rule.checks.iter().find_map(|check| match (check.does, &check.parameter) {
-        (Does::Mark(Mark::Assigned), Parameter::AtLeast(least)) => Some(Guard::Assigned(*least as u8)),
-        _ => None,
-    });
+    let assigned = rule.checks.iter().find_map(Guard::of);
     let guard = |keyword: &str, otherwise: Guard| match assigned {
         _ if keyword.ends_with("://") || keyword.ends_with(":\\/\\/") => Guard::Userinfo,
         Some(assigned) => assigned,

@@ -107,7 +107,7 @@ impl Attempt<'_, '_> {
         let mut reasons = Vec::new();
         if !page.complete {
             confidence = lower(confidence);
-            reasons.push(Cow::Borrowed("cut off"));
+            reasons.push(Cow::Borrowed("lowered: cut off"));
         }
         self.found.push(Match {
             rule: id,
@@ -256,24 +256,26 @@ impl Attempt<'_, '_> {
             let reason = format!("entropy {:.1}", crate::model::text::entropy(secret));
             return self.suppress(id, found.secret, reason.into());
         }
-        let subject = Subject { secret, whole: value.get(found.whole.clone()).unwrap_or(secret) };
+        let whole = value.get(found.whole.clone()).unwrap_or(secret);
+        let subject = Subject { secret, whole, value, now: self.context.now };
         let mut confidence = rule.confidence;
         let mut reasons = Vec::new();
         if self.field.rule_name().is_some_and(is_example) {
             confidence = Confidence::Low;
-            reasons.push(Cow::Borrowed("an example by its name"));
+            reasons.push(Cow::Borrowed("lowered: an example by its name"));
         }
         for check in &rule.checks {
             let Check { does: Does::Judge(judge), parameter, .. } = check else { continue };
             match judge(&subject, parameter) {
                 Verdict::Pass => {}
+                Verdict::Note(reason) => reasons.push(reason),
                 Verdict::Raise(reason) => {
                     confidence = raise(confidence);
-                    reasons.push(reason);
+                    reasons.push(format!("raised: {reason}").into());
                 }
                 Verdict::Lower(reason) => {
                     confidence = lower(confidence);
-                    reasons.push(reason);
+                    reasons.push(format!("lowered: {reason}").into());
                 }
                 Verdict::Fail(reason) => return self.suppress(id, found.secret, reason),
             }
@@ -320,6 +322,9 @@ fn begun(regex: &Pattern, value: &[u8], at: usize, failed: usize) -> Option<Foun
 
 /// Whether the rule looks at such a field at all.
 fn is_in_place(rule: &Rule, field: &Field<'_>, context: &Context<'_>) -> bool {
+    if field.origin == Origin::Whole && !rule.whole {
+        return false;
+    }
     if !rule.surfaces.contains(field.surface) || !index::is_let_in(rule, field) {
         return false;
     }

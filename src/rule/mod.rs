@@ -7,6 +7,7 @@ pub mod example;
 mod file;
 mod gitleaks;
 mod guard;
+mod import;
 mod index;
 mod load;
 mod matcher;
@@ -21,6 +22,7 @@ use crate::model::{Confidence, Field, Severity};
 
 pub use definition::{Examples, Kind, Rule, SurfaceSet};
 pub use file::{Fault, RuleError};
+pub use import::{Imported, import};
 pub use index::Occurrence;
 
 use guard::Part;
@@ -45,6 +47,8 @@ pub struct Context<'a> {
     pub essence: &'a str,
     /// Path of the capture; empty if there is none.
     pub path: &'a str,
+    /// When it was sent, in seconds since 1970, where that is known: credentials may say when they expire.
+    pub now: Option<i64>,
 }
 
 /// What a rule found in a field.
@@ -64,7 +68,7 @@ pub struct Match {
     pub severity: Severity,
     /// How sure, after the checks.
     pub confidence: Confidence,
-    /// What moved the confidence.
+    /// What was noted, and what moved the confidence: `raised: luhn ok`.
     pub reasons: Vec<Cow<'static, str>>,
     /// What a trace or page tells: `KeyError: 'MONGO_URI' at app.py:12 in index`. **Not redacted.**
     pub detail: Option<String>,
@@ -152,6 +156,13 @@ impl RuleSet {
     /// The same of a body: without the keywords of rules that look at no body.
     pub fn scan_body(&self, bytes: &[u8], found: &mut Vec<Occurrence>) {
         self.index.scan(bytes, Part::Body, found);
+    }
+
+    /// Whether a keyword leads to a rule that knows pages and traces by their structure and looks at whole documents.
+    #[must_use]
+    pub fn leads_to_pages(&self, found: &[Occurrence]) -> bool {
+        let is = |rule: &Rule| rule.whole && rule.has_structure();
+        self.index.leads_to(found, |rule| self.rules.get(rule as usize).is_some_and(is))
     }
 
     /// What matches in one field, by its place: at most one match for each stretch of the value. The higher

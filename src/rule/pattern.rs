@@ -1,5 +1,6 @@
 //! A regular expression of a rule: checked when it is read, compiled when first needed, begun at its keyword.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -32,6 +33,8 @@ pub(super) struct Pattern {
     longest: Option<usize>,
     shortest: usize,
     regex: OnceLock<Option<Regex>>,
+    /// Kept from reading until it was planned with: parsing takes most of the time that rules need to load.
+    hir: Option<Hir>,
 }
 
 /// Where matches begin, seen from the keywords.
@@ -72,7 +75,20 @@ impl Pattern {
             group: 0,
             beheaded: false,
             regex: OnceLock::new(),
+            hir: Some(hir),
         })
+    }
+
+    /// What it was parsed into is needed no more.
+    pub(super) fn forget(&mut self) {
+        self.hir = None;
+    }
+
+    fn parsed(&self) -> Option<Cow<'_, Hir>> {
+        match &self.hir {
+            Some(hir) => Some(Cow::Borrowed(hir)),
+            None => parse(&self.text).ok().map(Cow::Owned),
+        }
     }
 
     /// Number of groups.
@@ -93,7 +109,7 @@ impl Pattern {
     /// Whether a match begins a word.
     pub(super) fn begins_word(&self) -> bool {
         use regex_syntax::hir::Look::{Start, WordAscii, WordUnicode};
-        let Ok(hir) = parse(&self.text) else { return false };
+        let Some(hir) = self.parsed() else { return false };
         let elements = elements(&hir);
         matches!(
             elements.first().map(|first| first.kind()),
@@ -104,7 +120,8 @@ impl Pattern {
     /// Reckons where matches begin, seen from the keywords (lower case). Has to be asked before the first search:
     /// an optional repetition in front of the keyword is left out of the pattern.
     pub(super) fn plan(&mut self, keywords: &[String]) -> Plan {
-        let Ok(hir) = parse(&self.text) else { return Plan::Near(None, Vec::new()) };
+        let parsed = self.hir.take().or_else(|| parse(&self.text).ok());
+        let Some(hir) = parsed else { return Plan::Near(None, Vec::new()) };
         let elements = elements(&hir);
         if let Some(anchors) = anchors(&begin_all(&elements), keywords) {
             return Plan::Start(anchors, unbroken(&elements));
@@ -137,7 +154,7 @@ impl Pattern {
 
     /// Words of which each match has one (lower case, at least `least` bytes each); none where that cannot be told.
     pub(super) fn words(&self, least: usize) -> Option<Vec<String>> {
-        let hir = parse(&self.text).ok()?;
+        let hir = self.parsed()?;
         let elements = elements(&hir);
         let mut best: Option<(usize, Vec<String>)> = None;
         for index in 0..elements.len() {

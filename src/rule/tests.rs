@@ -273,7 +273,7 @@ fn status_and_content_type_narrow() {
         (Surface::ResponseBody, Some(500), "text/plain", 0),
         (Surface::ResponseHeader, Some(500), "application/json", 0),
     ] {
-        let context = Context { status, essence, path: "" };
+        let context = Context { status, essence, path: "", now: None };
         assert_eq!(
             found_in(&set, &field(surface, None, "err_1"), &context).len(),
             hits,
@@ -324,7 +324,7 @@ checks = ["luhn", "pii"]
         None,
     );
     assert_eq!((out[0].kind, out[0].confidence), (Kind::Pii, crate::model::Confidence::High));
-    assert_eq!(out[0].reasons, ["luhn ok"]);
+    assert_eq!(out[0].reasons, ["raised: luhn ok"]);
 }
 
 #[test]
@@ -565,6 +565,7 @@ fn examples_become_fields() {
         let fields: Vec<String> = example::fields(example)
             .0
             .iter()
+            .filter(|field| field.origin != Origin::Whole)
             .map(|field| {
                 format!(
                     "{} {:?} {}",

@@ -74,6 +74,7 @@ pub(crate) fn leak() -> Leak {
         evidence: "GET /v1/charges?api_key=sk_l…9f2c&limit=3 HTTP/1.1".into(),
         advice: Some("Send the key in a header over TLS; roll this one in the Stripe dashboard.".into()),
         related: vec!["41aa0000000000000000000000000001".into()],
+        explain: None,
     }
 }
 

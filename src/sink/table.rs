@@ -107,6 +107,9 @@ impl Page {
             ],
             Paint::new(),
         );
+        for (index, reason) in group.why.iter().enumerate() {
+            self.entry(if index == 0 { "why" } else { "" }, &clean(reason), Paint::new());
+        }
         for advice in &group.advice {
             self.entry("advice", &clean(advice), Paint::new());
         }

@@ -129,10 +129,11 @@ impl Case {
             .iter()
             .filter_map(|event| match event {
                 Event::Lost(lost) => Some(lost.reason.clone()),
-                Event::Leak(leak) if leak.secret.is_none() => Some(leak.rule.clone()),
                 _ => None,
             })
             .collect();
+        let without_value = leaks(&events).into_iter().filter(|leak| leak.secret.is_none());
+        told.extend(without_value.map(|leak| leak.rule.clone()));
         if let Some(Event::Summary(summary)) = events.last() {
             told.extend(summary.not_inspected.keys().cloned());
         }

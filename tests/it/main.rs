@@ -18,5 +18,6 @@ mod evasion;
 mod generate;
 mod generated;
 mod house;
+mod pages;
 mod placement;
 mod support;

@@ -1,5 +1,6 @@
 //! `leaktap rules`: what is looked for, whether rule files are sound, and what they make of a text or capture.
 
+mod bring;
 mod sample;
 mod trial;
 mod view;
@@ -41,6 +42,7 @@ pub(super) fn run(command: &Rules, world: &World<'_>) -> anyhow::Result<Exit> {
             Exit::Ran
         }
         Rules::Check { path } => check(path.as_deref(), &world.config, &mut out)?,
+        Rules::Import { file, output } => bring::run(file, output, &mut out)?,
         Rules::Test { file } => trial::run(file, world, &mut out)?,
     };
     out.flush()?;

@@ -69,7 +69,7 @@ mod tests {
     fn told(text: &str) -> Vec<String> {
         fields(text.as_bytes())
             .iter()
-            .filter(|sample| sample.field.origin != Origin::Text)
+            .filter(|sample| !matches!(sample.field.origin, Origin::Text | Origin::Whole))
             .map(|sample| {
                 let name = sample.field.name.as_deref().unwrap_or("-");
                 let value = String::from_utf8_lossy(&sample.field.value);

@@ -170,7 +170,7 @@ fn tell<'a>(
 fn try_field(rules: &RuleSet, sample: &Sample) -> (Vec<Match>, Vec<Suppressed>) {
     let (mut matches, mut suppressed) = (Vec::new(), Vec::new());
     // Rules that look at error pages only shall be tried too.
-    let context = Context { status: Some(500), essence: "", path: "" };
+    let context = Context { status: Some(500), essence: "", path: "", now: None };
     let guess = sample.field.surface;
     let others: &[Surface] = match guess {
         Surface::RequestHeader => &[Surface::ResponseHeader],

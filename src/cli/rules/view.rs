@@ -60,7 +60,7 @@ impl From<&Rule> for View {
             keywords: rule.keywords.clone(),
             regex: rule.regex(),
             names: rule.names(),
-            checks: rule.checks(),
+            checks: rule.text.checks.clone(),
             specificity: rule.specificity,
             requires: rule.requires.clone(),
             tags: rule.tags.clone(),

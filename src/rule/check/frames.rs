@@ -54,7 +54,9 @@ pub(super) fn rust(value: &[u8], out: &mut Vec<Page>) {
 /// `#0 /srv/www/a.php(12): f()`
 pub(super) fn php(value: &[u8], out: &mut Vec<Page>) {
     find(value, &Language { mark: b".php(", frame: php_frame, least: 1, name: "PHP" }, out);
-    find(value, &Language { mark: b" on line ", frame: php_message, least: 1, name: "PHP" }, out);
+    if out.is_empty() {
+        find(value, &Language { mark: b" on line ", frame: php_message, least: 1, name: "PHP" }, out);
+    }
 }
 
 /// ``app/models/user.rb:12:in `find'``
@@ -80,6 +82,9 @@ pub(super) fn perl(value: &[u8], out: &mut Vec<Page>) {
     for mark in [&b".pl line "[..], b".pm line ", b".cgi line "] {
         find(value, &Language { mark, frame: perl_frame, least: 1, name: "Perl" }, out);
     }
+    // Programs and modules take turns in one trace.
+    out.sort_by_key(|page| page.range.start);
+    out.truncate(1);
 }
 
 /// `(phoenix 1.7.1) lib/phoenix/router.ex:12: Phoenix.Router.call/2`
@@ -259,8 +264,14 @@ fn perl_frame(before: &[u8], behind: &[u8]) -> Option<(usize, usize)> {
     let path = tail(before, is_path);
     let head = before.get(..before.len() - path)?;
     let rooted = before.get(before.len() - path) == Some(&b'/');
-    (line > 0 && rooted && head.ends_with(b" at ") && matches!(behind.get(line), Some(b'.' | b',')))
-        .then_some((path + 4, line))
+    let died = rooted && head.ends_with(b" at ") && matches!(behind.get(line), Some(b'.' | b','));
+    // As Carp writes a trace.
+    let called = head.ends_with(b" called at ") && matches!(behind.get(line), None | Some(b'\r' | b'\n'));
+    let back = match called {
+        true => before.len() - memchr::memrchr(b'\n', before).map_or(0, |end| end + 1),
+        false => path + 4,
+    };
+    (line > 0 && (died || called)).then_some((back, line))
 }
 
 fn elixir_frame(before: &[u8], behind: &[u8]) -> Option<(usize, usize)> {
@@ -326,6 +337,11 @@ mod tests {
                 "System.NullReferenceException: Object reference not set at Cart:41 (.NET)",
             ),
             (perl, "no stock at /srv/cgi/cart.pl line 12.\n", "no stock at cart:12 (Perl)"),
+            (
+                perl,
+                "no stock at cart.pl line 9\n\tmain::total('HASH(0x56)') called at cart.pl line 10\n",
+                "no stock at cart.pl line 9 at cart:10 (Perl)",
+            ),
             (
                 elixir,
                 "** (KeyError) key :price not found\n    (shop 0.1.0) lib/shop/cart.ex:12: Shop.Cart.total/1\n    (phoenix 1.7.1) lib/phoenix/router.ex:430: Phoenix.Router.call/2\n",

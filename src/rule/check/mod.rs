@@ -1,11 +1,18 @@
 //! The named checks: code that a rule needs beside its pattern. One list; one file a family.
 
+mod debugger;
 mod encoding;
+mod expiry;
 mod frames;
+mod jwt;
+mod key;
+mod money;
+mod national;
 mod placeholder;
 mod shape;
 mod token;
 mod traceback;
+mod wallet;
 mod word;
 
 use std::borrow::Cow;
@@ -21,6 +28,8 @@ pub(super) type Reason = Cow<'static, str>;
 pub(super) enum Verdict {
     /// It may be.
     Pass,
+    /// It may be, and this is worth telling of it.
+    Note(Reason),
     /// More certain than the rule says.
     Raise(Reason),
     /// Less certain than the rule says.
@@ -36,6 +45,18 @@ pub(super) struct Subject<'a> {
     pub(super) secret: &'a [u8],
     /// Everything that matched.
     pub(super) whole: &'a [u8],
+    /// The value it stands in.
+    pub(super) value: &'a [u8],
+    /// When the message was sent, in seconds since 1970; `None` where nobody knows.
+    pub(super) now: Option<i64>,
+}
+
+#[cfg(test)]
+impl<'a> Subject<'a> {
+    /// A secret that is all of its value.
+    pub(super) fn of(secret: &'a [u8]) -> Self {
+        Self { secret, whole: secret, value: secret, now: None }
+    }
 }
 
 /// A page or trace that was recognised by its structure.
@@ -66,6 +87,16 @@ pub(super) enum Mark {
     Traceback,
     /// Its keywords are names: they count where a value of so many bytes is assigned to them.
     Assigned,
+    /// The same, where the value begins like a number and the keyword is a whole word of the name.
+    AssignedNumber,
+    /// The same, where the value holds an `@`.
+    AssignedAddress,
+    /// Looks at several fields together too: a request target, a head.
+    Whole,
+    /// Told where one message holds so many values.
+    Many,
+    /// Told where the server is reached from another machine.
+    Remote,
 }
 
 /// What a check does.
@@ -131,12 +162,21 @@ const CHECKS: &[(&str, Takes, Does)] = &[
     ("not-word", Takes::Nothing, Does::Judge(word::not_word)),
     ("basic-credentials", Takes::Nothing, Does::Decode(encoding::basic_password)),
     ("percent-encoding", Takes::Nothing, Does::Decode(encoding::percent)),
+    ("lacks", Takes::Word, Does::Judge(shape::lacks)),
+    ("decodes", Takes::Bound, Does::Judge(encoding::decodes)),
     ("base64", Takes::Nothing, Does::Judge(encoding::base64)),
-    ("pem-private-key", Takes::Nothing, Does::Judge(encoding::pem_private_key)),
-    ("jwt", Takes::Nothing, Does::Judge(encoding::jwt)),
-    ("luhn", Takes::Nothing, Does::Judge(token::luhn)),
+    ("pem-private-key", Takes::Nothing, Does::Judge(key::pem_private_key)),
+    ("jwt", Takes::Nothing, Does::Judge(jwt::jwt)),
+    ("signed-url", Takes::Nothing, Does::Judge(expiry::signed_url)),
+    ("luhn", Takes::Nothing, Does::Judge(money::luhn)),
+    ("card", Takes::Nothing, Does::Judge(money::card)),
+    ("iban", Takes::Nothing, Does::Judge(money::iban)),
+    ("national-id", Takes::Word, Does::Judge(national::national_id)),
+    ("base58check", Takes::Nothing, Does::Judge(wallet::base58check)),
+    ("bip39", Takes::Nothing, Does::Judge(wallet::bip39)),
     ("github-crc32", Takes::Nothing, Does::Judge(token::crc32_base62)),
     ("npm-crc32", Takes::Nothing, Does::Judge(token::crc32_base62)),
+    ("gitlab-crc32", Takes::Nothing, Does::Judge(token::gitlab_crc32)),
     ("aws-key-id", Takes::Nothing, Does::Judge(token::aws_key_id)),
     (
         "scheme",
@@ -185,6 +225,12 @@ const CHECKS: &[(&str, Takes, Does)] = &[
         Does::Structure { words: &[".pl line ", ".pm line ", ".cgi line "], find: frames::perl },
     ),
     ("elixir-trace", Takes::Nothing, Does::Structure { words: &[".ex:"], find: frames::elixir }),
+    ("debug-page", Takes::Nothing, Does::Structure { words: debugger::PAGE_WORDS, find: debugger::page }),
+    (
+        "json-frames",
+        Takes::Nothing,
+        Does::Structure { words: debugger::FRAMES_WORDS, find: debugger::frames },
+    ),
     ("password", Takes::Nothing, Does::Mark(Mark::Password)),
     ("once-per-host", Takes::Nothing, Does::Mark(Mark::OncePerHost)),
     ("signal", Takes::Nothing, Does::Mark(Mark::Signal)),
@@ -192,6 +238,11 @@ const CHECKS: &[(&str, Takes, Does)] = &[
     ("misconfiguration", Takes::Nothing, Does::Mark(Mark::Misconfiguration)),
     ("traceback", Takes::Nothing, Does::Mark(Mark::Traceback)),
     ("assigned", Takes::Bound, Does::Mark(Mark::Assigned)),
+    ("assigned-number", Takes::Bound, Does::Mark(Mark::AssignedNumber)),
+    ("assigned-address", Takes::Bound, Does::Mark(Mark::AssignedAddress)),
+    ("whole", Takes::Nothing, Does::Mark(Mark::Whole)),
+    ("many", Takes::Bound, Does::Mark(Mark::Many)),
+    ("remote", Takes::Nothing, Does::Mark(Mark::Remote)),
 ];
 
 impl Check {
@@ -218,6 +269,14 @@ impl Check {
             },
         };
         Ok(Self { name, does, parameter })
+    }
+
+    /// How many values one message must hold: of `many>=10`.
+    pub(super) fn many(&self) -> Option<usize> {
+        match (self.does, &self.parameter) {
+            (Does::Mark(Mark::Many), Parameter::AtLeast(least)) => Some(*least as usize),
+            _ => None,
+        }
     }
 
     /// The words of a gate: `basic|digest`.
@@ -256,9 +315,7 @@ fn listed(names: &str, name: &str) -> bool {
 pub(super) fn judge(check: &str, secret: &str) -> Verdict {
     let check = Check::parse(check).unwrap();
     match check.does {
-        Does::Judge(judge) => {
-            judge(&Subject { secret: secret.as_bytes(), whole: secret.as_bytes() }, &check.parameter)
-        }
+        Does::Judge(judge) => judge(&Subject::of(secret.as_bytes()), &check.parameter),
         _ => panic!("{check:?} judges nothing"),
     }
 }
@@ -311,7 +368,7 @@ mod tests {
             [b"", b"\xff", b"\0\0\0", "é…•".as_bytes(), b"----", b"...", b"{\"", &[b'a'; 5000]];
         for (name, _, does) in CHECKS {
             for value in odd {
-                let subject = Subject { secret: value, whole: value };
+                let subject = Subject::of(value);
                 match does {
                     Does::Judge(judge) => {
                         judge(&subject, &Parameter::AtLeast(1.0));

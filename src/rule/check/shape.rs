@@ -40,6 +40,19 @@ pub(super) fn digit(subject: &Subject<'_>, _: &Parameter) -> Verdict {
     }
 }
 
+/// `lacks=a|b`: of what matched at least one of these words is missing, whatever its case.
+pub(super) fn lacks(subject: &Subject<'_>, parameter: &Parameter) -> Verdict {
+    let Parameter::Word(words) = parameter else { return Verdict::Pass };
+    let text = subject.whole.to_ascii_lowercase();
+    let missing: Vec<&str> =
+        words.split('|').filter(|word| memchr::memmem::find(&text, word.as_bytes()).is_none()).collect();
+    if missing.is_empty() {
+        Verdict::Fail("all of it is there".into())
+    } else {
+        Verdict::Note(format!("without {}", missing.join(", ")).into())
+    }
+}
+
 /// No UUID (RFC 9562), with or without braces.
 pub(super) fn not_uuid(subject: &Subject<'_>, _: &Parameter) -> Verdict {
     let value = subject.secret;
@@ -71,6 +84,7 @@ mod tests {
         table("entropy<=1.0", &["aaaa"], &["abcd"]);
         table("length>=4", &["abcd"], &["abc"]);
         table("length<=4", &["abcd"], &["abcde"]);
+        table("lacks=secure|httponly", &["a=b; Path=/; HttpOnly", "a=b"], &["a=b; Secure; HttpOnly"]);
         table("mixed", &["aB", "a1", "A1"], &["abc", "ABC", "123", "---"]);
         table("digit", &["a1"], &["ab"]);
         table(

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
 use super::super::text::clean;
-use crate::model::event::{Leak, SecretText};
+use crate::model::event::{Explain, Leak, SecretText};
 use crate::model::{Confidence, Endpoint, Exposure, Severity, Surface};
 
 /// Characters kept of one text.
@@ -23,6 +23,8 @@ pub(super) struct Group {
     pub(super) secret: Option<Shown>,
     pub(super) exposures: BTreeSet<Exposure>,
     pub(super) advice: Vec<String>,
+    /// Why it was told, where that was asked for.
+    pub(super) why: Vec<String>,
     pub(super) places: Vec<Place>,
 }
 
@@ -133,6 +135,7 @@ impl Group {
             secret: leak.secret.as_ref().map(Shown::new),
             exposures: BTreeSet::new(),
             advice: Vec::new(),
+            why: Vec::new(),
             places: Vec::new(),
         }
     }
@@ -150,6 +153,11 @@ impl Group {
             && !self.advice.contains(advice)
         {
             self.advice.push(cut(advice));
+        }
+        for reason in leak.explain.iter().flat_map(Explain::texts) {
+            if self.why.len() < 8 && !self.why.contains(&reason) {
+                self.why.push(cut(&reason));
+            }
         }
         self.places.push(Place::new(leak));
     }

@@ -31,7 +31,7 @@ fn every_rule_is_linear_where_it_nearly_matches() {
             let work = |value: &Vec<u8>| {
                 let name = Some("key".into());
                 let mut field = Field::new(Surface::ResponseBody, name, value.into(), 0..value.len());
-                let context = Context { status: Some(500), essence: "text/html", path: "" };
+                let context = Context { status: Some(500), essence: "text/html", path: "", now: None };
                 RULES.field(&field, &context, &mut Vec::new(), None);
                 field.origin = Origin::Text;
                 RULES.field(&field, &context, &mut Vec::new(), None);

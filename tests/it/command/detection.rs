@@ -28,7 +28,7 @@ fn levels_choose_what_is_reported() {
     assert_eq!(severities(&all), ["critical", "high"], "{}", all.out);
     assert_eq!(all.leaks()[1]["confidence"], "medium");
     for (arguments, expected, held_back) in [
-        (&["--severity", "info"][..], &["critical", "high"][..], None),
+        (&["--severity", "info"][..], &["critical", "info", "high"][..], None),
         (&["--severity", "high"], &["critical", "high"], None),
         (&["--severity", "critical"], &["critical"], Some("below-severity")),
         (&["--confidence", "high"], &["critical"], Some("below-confidence")),
@@ -183,4 +183,43 @@ fn a_filter_chooses_frames() {
         assert!(wrong.err.contains("cannot use the filter \"tcp prot 80\": "), "{}", wrong.err);
         assert_eq!(wrong.err.lines().count(), 1, "{}", wrong.err);
     }
+}
+
+#[test]
+fn what_follows_from_a_leak_is_told_once_for_each_host_where_asked_for() {
+    let room = Room::new();
+    let exchange = |port: u16, key: &str, host: &str, cache: &str| {
+        let request = format!("GET /a?api_key={key} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let body = format!("{{\"api_key\": \"{OTHER}\"}}");
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{cache}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        Connection::new(([192, 0, 2, 10], port).into(), ([192, 0, 2, 80], 80).into())
+            .handshake()
+            .to_server(request.as_bytes())
+            .to_client(answer.as_bytes())
+            .finish()
+            .frames()
+    };
+    let mut frames = exchange(51_000, STRIPE, "one.example", "");
+    frames.extend(exchange(51_001, STRIPE, "one.example", ""));
+    frames.extend(exchange(51_002, OTHER, "two.example", "Cache-Control: private, no-store\r\n"));
+    room.write("a.pcap", capture(&frames));
+    let run = room.run(&["scan", "a.pcap", "--severity", "info"]).ended(0);
+    let leaks = run.leaks();
+    let of = |rule: &str| -> Vec<(String, usize)> {
+        let told = leaks.iter().filter(|leak| leak["rule"] == rule);
+        told.map(|leak| {
+            assert!(leak["secret"].is_null() && leak["severity"] == "info", "{leak}");
+            assert_eq!(leak["exposures"], serde_json::json!(["misconfiguration"]));
+            let host = leak["http"]["host"].as_str().unwrap().to_owned();
+            (host, leak["related"].as_array().unwrap().len())
+        })
+        .collect()
+    };
+    assert_eq!(of("key-over-plain-http"), [("one.example".to_owned(), 1), ("two.example".to_owned(), 1)]);
+    assert_eq!(of("secret-in-cacheable-answer"), [("one.example".to_owned(), 1)]);
+    let rules = |run: &Run| run.leaks().iter().filter(|leak| leak["severity"] == "info").count();
+    assert_eq!(rules(&room.run(&["scan", "a.pcap"]).ended(0)), 0);
 }

@@ -332,3 +332,22 @@ fn the_number_of_jobs_changes_nothing() {
         }
     }
 }
+
+#[test]
+fn explained_leaks_say_why() {
+    let room = Room::new();
+    let key = format!("{STRIPE}&old=AKIAQ3EGRXNYJ5BLUE27");
+    room.write("a.pcap", capture(&exchange(51_000, &key).finish().frames()));
+    let plain = room.run(&["scan", "a.pcap"]).ended(0);
+    assert!(plain.leaks().iter().all(|leak| leak.get("explain").is_none()));
+    let run = room.run(&["scan", "a.pcap", "--explain"]).ended(0);
+    let leaks = run.leaks();
+    let of = |rule: &str| leaks.iter().find(|leak| leak["rule"] == rule).unwrap()["explain"].clone();
+    let aws = of("aws-access-key-id");
+    assert_eq!(aws["reasons"], serde_json::json!(["raised: of the account 058264238960"]));
+    assert_eq!(aws["checks"][0], "aws-key-id");
+    assert!(aws["entropy"].as_f64().unwrap() > 3.0);
+    assert_eq!(of("stripe-secret-key")["reasons"], serde_json::json!([]));
+    let table = room.run(&["scan", "a.pcap", "--explain", "--format", "table"]).ended(0).out;
+    assert!(table.contains("raised: of the account 058264238960"), "{table}");
+}

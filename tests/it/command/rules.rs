@@ -250,6 +250,31 @@ fn a_capture_is_tried_and_what_was_suppressed_is_said() {
     assert!(run.err.contains("cut.pcap is damaged at byte "), "{}", run.err);
 }
 
+#[test]
+fn a_gitleaks_configuration_is_imported() {
+    let room = Room::new();
+    let configuration = "[[rules]]\nid = \"shed-key\"\nregex = '''\\b(shed_[a-z0-9]{16})\\b'''\nkeywords = [\"shed_\"]\n\
+        [[rules]]\nid = \"shed-file\"\npath = '''shed\\.key$'''\n";
+    room.write("shed.toml", configuration);
+    let run = room.run(&["rules", "import", "shed.toml", "-o", "mine"]).ended(0);
+    assert_eq!(run.out, "mine/shed.toml: 1 rules\n");
+    assert!(run.err.contains("left out: shed-file: for paths alone"), "{}", run.err);
+    room.run(&["rules", "check", "mine"]).ended(0);
+    let printed = room.run(&["rules", "import", "shed.toml", "-o", "-"]).ended(0);
+    assert_eq!(printed.out, fs::read_to_string(room.path("mine/shed.toml")).unwrap());
+    room.write("a.pcap", exchange_of("GET /x?lock=shed_q7w2e9r4t6y1u8i3 HTTP/1.1\r\nHost: h.example"));
+    for rules in ["shed.toml", "mine"] {
+        let run = room.run(&["scan", "a.pcap", "--rules", rules, "--no-default-rules"]).ended(0);
+        assert_eq!(rule_ids(&run), ["shed-key"], "{rules}");
+    }
+    // What is there is not written over; what is wrong is refused with its line.
+    let run = room.run(&["rules", "import", "shed.toml", "-o", "mine"]).ended(2);
+    assert!(run.err.contains("it exists"), "{}", run.err);
+    room.write("wrong.toml", "[[rules]]\nid = \"a\"\nregex = '''('''\n");
+    let run = room.run(&["rules", "import", "wrong.toml", "-o", "-"]).ended(2);
+    assert!(run.err.contains("wrong.toml:3: a: "), "{}", run.err);
+}
+
 /// What an error lists behind `(there are`.
 fn listed(said: &str) -> Vec<String> {
     let list = said.split_once("(there are ").unwrap().1.split_once(')').unwrap().0;

@@ -131,6 +131,7 @@ fn help_and_version_are_data() {
         "--fail-on",
         "--filter",
         "--every",
+        "--explain",
         "--sink",
         "--jobs",
         "--rules",
