@@ -4,6 +4,7 @@
 //! each shard alone, so that the number of engines that share the shards does not matter.
 
 mod body;
+mod clean;
 mod consequence;
 mod conversation;
 mod evidence;
@@ -30,6 +31,7 @@ use crate::model::{Direction, Timestamp};
 use crate::packet::Packet;
 use crate::rule::{Occurrence, RuleSet};
 
+use clean::CleanLines;
 use inspect::Inspector;
 use pending::Pending;
 
@@ -128,6 +130,7 @@ pub(crate) struct Workshop {
     /// Scratch: keywords, and the places that are of interest.
     known: Vec<Occurrence>,
     hits: Vec<std::ops::Range<usize>>,
+    clean: CleanLines,
     pending: Vec<Pending>,
     /// The shard and the frame at hand.
     shard: usize,
@@ -161,6 +164,7 @@ impl Engine {
                 stats: Stats::default(),
                 known: Vec::new(),
                 hits: Vec::new(),
+                clean: CleanLines::default(),
                 pending: (0..SHARDS).map(|_| Pending::default()).collect(),
                 shard: 0,
                 frame: 0,

@@ -87,7 +87,7 @@ impl<'a> Tap<'a> {
 
     /// Whether a head holds anything that rules or decoders would look at. The keywords are left in the workshop.
     fn is_of_interest(&mut self, head: &[u8], values: &[Header<'_>], target: &[u8], response: bool) -> bool {
-        let Workshop { known, hits, inspector, .. } = &mut *self.workshop;
+        let Workshop { known, hits, inspector, clean, .. } = &mut *self.workshop;
         known.clear();
         hits.clear();
         if head.is_empty() {
@@ -99,8 +99,14 @@ impl<'a> Tap<'a> {
             known.clear();
             return any || memchr::memchr(b'%', target).is_some();
         }
-        inspector.rules.scan(head, known);
-        content::marks(head, hits);
+        clean.search(head, |line| {
+            let (from, before) = (line.start, hits.len());
+            let has_keyword = inspector.rules.scan_part(head, line.clone(), known);
+            content::marks(head.get(line).unwrap_or_default(), hits);
+            let new = hits.get_mut(before..).unwrap_or_default();
+            new.iter_mut().for_each(|mark| *mark = mark.start + from..mark.end + from);
+            !has_keyword && new.is_empty()
+        });
         !known.is_empty()
             || !hits.is_empty()
             || memchr::memchr(b'%', target).is_some()

@@ -1,6 +1,7 @@
 //! Which rules a field is worth trying: one automaton over all keywords, and the rules that need none.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::model::Field;
 
@@ -143,12 +144,21 @@ impl Index {
         !self.always.is_empty()
     }
 
-    /// See [`super::RuleSet::scan`].
-    pub(super) fn scan(&self, bytes: &[u8], part: Part, found: &mut Vec<Occurrence>) {
+    /// See [`super::RuleSet::scan_part`].
+    pub(super) fn scan(
+        &self,
+        bytes: &[u8],
+        stretch: Range<usize>,
+        part: Part,
+        found: &mut Vec<Occurrence>,
+    ) -> bool {
         let first = found.len();
-        self.automaton.walk(bytes, &mut |keyword, start| {
-            let Some((any, body)) = self.guards.get(keyword as usize) else { return };
-            let guard = if part == Part::Body { body } else { any };
+        let mut any = false;
+        self.automaton.walk(bytes.get(stretch.clone()).unwrap_or_default(), &mut |keyword, at| {
+            any = true;
+            let Some((everywhere, body)) = self.guards.get(keyword as usize) else { return };
+            let guard = if part == Part::Body { body } else { everywhere };
+            let start = stretch.start + at;
             let end = start + self.automaton.length(keyword);
             if guard.lets_pass(bytes, start, end) {
                 found.push(Occurrence { start: start as u32, end: end as u32, keyword });
@@ -158,6 +168,7 @@ impl Index {
             found.get_mut(first..).into_iter().for_each(<[_]>::sort_unstable);
             found.dedup();
         }
+        any
     }
 
     /// Whether one of the keywords leads to a rule of which `is` holds.

@@ -150,12 +150,17 @@ impl RuleSet {
     /// The keyword pre-pass: appends every keyword in the bytes (at most 4 GiB of them), sorted by start. ASCII case is
     /// ignored. Keywords that are names count where a value is assigned to them, `…://` where a password follows.
     pub fn scan(&self, bytes: &[u8], found: &mut Vec<Occurrence>) {
-        self.index.scan(bytes, Part::Any, found);
+        self.index.scan(bytes, 0..bytes.len(), Part::Any, found);
+    }
+
+    /// The same of a part of the bytes; whether any keyword stands there, counted or not.
+    pub fn scan_part(&self, bytes: &[u8], part: Range<usize>, found: &mut Vec<Occurrence>) -> bool {
+        self.index.scan(bytes, part, Part::Any, found)
     }
 
     /// The same of a body: without the keywords of rules that look at no body.
     pub fn scan_body(&self, bytes: &[u8], found: &mut Vec<Occurrence>) {
-        self.index.scan(bytes, Part::Body, found);
+        self.index.scan(bytes, 0..bytes.len(), Part::Body, found);
     }
 
     /// Whether a keyword leads to a rule that knows pages and traces by their structure and looks at whole documents.
