@@ -459,7 +459,7 @@ mod tests {
         let text = br#")]}',{"a":{"list":[1,{"x":"y\\\"z"},[true,null],"last"],"k\u0065y":"v"},"b":[[],[{"deep":[{"leaf":"END"}]}]],"c":"END","d":{"e":"END"}}"#;
         let names = |bytes: &[u8]| {
             let end = bytes.windows(3).rposition(|window| window == b"END").unwrap();
-            told(bytes, false, &Wanted::At(&[end..end + 3])).last().cloned()
+            told(bytes, false, &Wanted::At(std::slice::from_ref(&(end..end + 3)))).last().cloned()
         };
         let whole = names(text).unwrap();
         assert!(whole.contains("d.e"), "{whole}");
