@@ -108,10 +108,11 @@ impl Body {
     }
 
     /// Where in `text` the next piece begins: what is of interest (`hits`, in order) and may go on behind the end belongs to it.
-    pub(super) fn next_piece(text: &[u8], hits: &[Range<usize>]) -> usize {
+    /// And whether there is such.
+    pub(super) fn next_piece(text: &[u8], hits: &[Range<usize>]) -> (usize, bool) {
         let late = text.len().saturating_sub(OVERLAP);
         let open = hits.iter().find(|hit| hit.end > late).map(|hit| hit.start.saturating_sub(BEFORE));
-        text.len().saturating_sub(CLEAN_OVERLAP).min(open.unwrap_or(usize::MAX))
+        (text.len().saturating_sub(CLEAN_OVERLAP).min(open.unwrap_or(usize::MAX)), open.is_some())
     }
 
     /// The first bytes go; what stands for them comes in their place. Not done where too few would go.

@@ -279,6 +279,11 @@ impl Inspector {
         });
     }
 
+    /// Whether what rules saw and did not tell is noted.
+    pub(super) fn explains(&self) -> bool {
+        self.explain
+    }
+
     /// Whether rules saw anything since the last findings.
     pub(super) fn has_seen(&self) -> bool {
         !self.sightings.is_empty()

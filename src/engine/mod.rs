@@ -31,7 +31,7 @@ use crate::model::{Direction, Timestamp};
 use crate::packet::Packet;
 use crate::rule::{Occurrence, RuleSet};
 
-use clean::CleanLines;
+use clean::Clean;
 use inspect::Inspector;
 use pending::Pending;
 
@@ -130,7 +130,9 @@ pub(crate) struct Workshop {
     /// Scratch: keywords, and the places that are of interest.
     known: Vec<Occurrence>,
     hits: Vec<std::ops::Range<usize>>,
-    clean: CleanLines,
+    clean: Clean,
+    /// The digest of the body that is being looked at.
+    digest: Option<u64>,
     pending: Vec<Pending>,
     /// The shard and the frame at hand.
     shard: usize,
@@ -164,7 +166,8 @@ impl Engine {
                 stats: Stats::default(),
                 known: Vec::new(),
                 hits: Vec::new(),
-                clean: CleanLines::default(),
+                clean: Clean::default(),
+                digest: None,
                 pending: (0..SHARDS).map(|_| Pending::default()).collect(),
                 shard: 0,
                 frame: 0,
@@ -180,6 +183,8 @@ impl Engine {
     /// The frames from here on are of the capture `source`.
     pub fn begin(&mut self, source: Arc<str>) {
         self.workshop.source = source;
+        // Rules may go by it.
+        self.workshop.clean = Clean::default();
     }
 
     /// Takes a packet of `shard` (see [`Intake::sort`]).

@@ -155,22 +155,48 @@ impl<'a> Tap<'a> {
         }
     }
 
-    /// Whether anything that is decoded of a body is of interest: one walk for keywords and marks. They are left in the
-    /// workshop.
-    fn search(&mut self, body: &Body, text: &[u8]) -> bool {
-        let Workshop { known, hits, inspector, .. } = &mut *self.workshop;
+    /// Whether anything that is decoded of a body is of interest: one walk for keywords and marks, if such a text was not
+    /// seen before. They are left in the workshop, and so is the digest under which it is remembered that rules see nothing.
+    fn search(&mut self, body: &Body, text: &[u8], is_last: bool) -> bool {
+        let digest = self.digest(body, text, is_last);
+        let Workshop { known, hits, inspector, clean, .. } = &mut *self.workshop;
         known.clear();
         hits.clear();
-        inspector.rules.scan_body(text, known);
-        content::marks(text, hits);
-        hits.extend(known.iter().map(|found| found.start as usize..found.end as usize));
+        let is_known = digest.is_some_and(|digest| clean.knows(digest));
+        if !is_known {
+            inspector.rules.scan_body(text, known);
+            content::marks(text, hits);
+            hits.extend(known.iter().map(|found| found.start as usize..found.end as usize));
+            if let (Some(digest), true) = (digest, hits.is_empty()) {
+                clean.remember(digest);
+            }
+        }
+        self.workshop.digest = digest.filter(|_| !hits.is_empty());
+        let hits = &mut self.workshop.hits;
         if body.surface.is_response() {
             for followed in self.conversation.followed() {
                 let trace = followed.trace();
                 hits.extend(memchr::memmem::find_iter(text, trace).take(64).map(|at| at..at + trace.len()));
             }
         }
-        !hits.is_empty() || inspector.rules.exhaustive()
+        !hits.is_empty() || self.workshop.inspector.rules.exhaustive() && !is_known
+    }
+
+    /// The digest of a text and of all that decides what rules see in it. `None` where they are to say what they do not tell.
+    fn digest(&self, body: &Body, text: &[u8], is_last: bool) -> Option<u64> {
+        if self.workshop.inspector.explains() {
+            return None;
+        }
+        let status = self.conversation.exchange(body.exchange).and_then(|exchange| exchange.status);
+        let flags = [is_last, body.exchange == 0, body.partial].map(u8::from);
+        let circumstances: [&[u8]; 5] = [
+            body.media.essence.as_bytes(),
+            body.media.boundary.as_deref().unwrap_or_default(),
+            &flags,
+            body.surface.as_str().as_bytes(),
+            &status.unwrap_or_default().to_le_bytes(),
+        ];
+        Some(self.workshop.clean.digest(text, &circumstances))
     }
 
     /// The window of a body is full: it is looked at, or kept for what comes yet.
@@ -183,9 +209,12 @@ impl<'a> Tap<'a> {
         let text = content::to_utf8(&body.buffer, &body.media);
         // What is written in another charset says so at its start.
         let is_whole =
-            is_recoded(&text, &body.buffer) || self.search(body, &text) && self.inspect(body, &text);
+            is_recoded(&text, &body.buffer) || self.search(body, &text, false) && self.inspect(body, &text);
         let document = Document { bytes: &text, ..document(body) };
-        let until = Body::next_piece(&text, &self.workshop.hits);
+        let (until, is_open) = Body::next_piece(&text, &self.workshop.hits);
+        if !is_whole && !is_open {
+            self.workshop.remember_clean();
+        }
         let outline = if is_whole { None } else { content::decoder(&document).outline(&document, until) };
         drop(text);
         if outline.is_none_or(|outline| !body.cut(outline)) {
@@ -201,10 +230,12 @@ impl<'a> Tap<'a> {
             return;
         }
         let text = content::to_utf8(&body.buffer, &body.media);
-        if !self.search(body, &text) {
+        if !self.search(body, &text, true) {
             return;
         }
-        self.inspect(body, &text);
+        if !self.inspect(body, &text) {
+            self.workshop.remember_clean();
+        }
         let mut follow = Vec::new();
         let Workshop { inspector, source, .. } = &mut *self.workshop;
         let findings =
@@ -468,6 +499,13 @@ fn body_scene<'s>(
 }
 
 impl Workshop {
+    /// Rules see nothing in the body at hand.
+    fn remember_clean(&mut self) {
+        if let Some(digest) = self.digest.take() {
+            self.clean.remember(digest);
+        }
+    }
+
     /// Reports what rules saw and did not tell, where that was asked for.
     fn explain(&mut self) {
         for unsaid in std::mem::take(&mut self.inspector.unsaid) {

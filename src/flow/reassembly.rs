@@ -23,6 +23,7 @@ use ahash::RandomState;
 use super::sequence::Sequence;
 use super::timer::{Tick, Ticks};
 use super::{Interest, Loss, LossReason, Now, Piece, Receiver};
+use crate::model::digest::{self, Digest};
 use crate::model::{FlowKey, Side, Timestamp};
 
 /// What keeping a run of early bytes costs beside the bytes: counted against the limits, so that one-byte segments
@@ -37,7 +38,7 @@ pub(super) const BEFORE_START: i32 = 1 << 16;
 /// Runs remembered beside the newest.
 const RUNS: usize = 8;
 /// Bytes of a sample that goes into a digest.
-const SAMPLE: usize = 16;
+const SAMPLE: usize = digest::BLOCK;
 /// Samples of a run.
 const SAMPLES: usize = 12;
 /// The position of the first byte, so that earlier ones can be told.
@@ -70,30 +71,26 @@ impl Secret {
         Self([seed.hash_one(1_u8), seed.hash_one(2_u8)])
     }
 
-    /// A digest of a run: the sum of its samples, each multiplied with itself and folded, under a key of its own.
+    /// A digest of samples of a run.
     #[inline]
     fn digest(self, bytes: &[u8]) -> u32 {
-        let Self([mut key, other]) = self;
-        let mut sum = other ^ bytes.len() as u64;
-        let mut add = |sample: &[u8; SAMPLE]| {
-            let sample = u128::from_le_bytes(*sample);
-            let product = u128::from(sample as u64 ^ key) * u128::from((sample >> 64) as u64 ^ other);
-            sum = sum.wrapping_add(product as u64 ^ (product >> 64) as u64);
-            key = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        };
+        let mut digest = Digest::new(self.0, bytes.len());
         let Some(last) = bytes.last_chunk::<SAMPLE>() else {
-            let mut padded = [0; SAMPLE];
-            padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-            add(&padded);
-            return (sum ^ sum >> 32) as u32;
+            digest.add_all(bytes);
+            return fold(digest.finish());
         };
         let before_last = bytes.len() - SAMPLE;
         let stride = SAMPLE.max(before_last / (SAMPLES - 1));
         let others = before_last.div_ceil(stride).min(SAMPLES - 1);
-        bytes.chunks(stride).take(others).filter_map(|part| part.first_chunk()).for_each(&mut add);
-        add(last);
-        (sum ^ sum >> 32) as u32
+        let samples = bytes.chunks(stride).take(others).filter_map(|part| part.first_chunk());
+        samples.chain([last]).for_each(|sample| digest.add(sample));
+        fold(digest.finish())
     }
+}
+
+#[inline]
+fn fold(digest: u64) -> u32 {
+    (digest ^ digest >> 32) as u32
 }
 
 /// The way out of one flow to its receiver.

@@ -1,5 +1,6 @@
 //! The data that flows from stage to stage; every other room uses this one and it uses none.
 
+pub mod digest;
 pub mod endpoint;
 pub mod event;
 pub mod finding;
