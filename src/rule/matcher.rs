@@ -235,6 +235,9 @@ impl Attempt<'_, '_> {
         let Some(secret) = value.get(found.secret.clone()).filter(|secret| !secret.is_empty()) else {
             return;
         };
+        if is_within_data(value.get(..found.whole.start).unwrap_or_default()) {
+            return self.suppress(id, found.secret, "within a long run of base64".into());
+        }
         // What stands encoded is judged decoded.
         let mut replaced = None;
         for check in &rule.checks {
@@ -426,6 +429,15 @@ fn raise(confidence: Confidence) -> Confidence {
         Confidence::Low => Confidence::Medium,
         Confidence::Medium | Confidence::High => Confidence::High,
     }
+}
+
+/// Whether what follows these bytes is a part of encoded data, a picture in a page for example: any short form of a token
+/// stands in it by chance.
+fn is_within_data(before: &[u8]) -> bool {
+    const LONG: usize = 512;
+    let is_digit = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let run = before.iter().rev().take(LONG).take_while(is_digit).count();
+    run == LONG || run > 0 && before.get(..before.len() - run).is_some_and(|lead| lead.ends_with(b";base64,"))
 }
 
 fn lower(confidence: Confidence) -> Confidence {
