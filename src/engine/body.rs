@@ -10,11 +10,13 @@ use super::marks::{Carried, Carrier, Marks};
 /// Bytes of a body that are looked at together; structure is known within it.
 pub(super) const WINDOW: usize = 4 << 20;
 /// The same as long as nothing was seen in it.
-const PIECE: usize = 32 << 10;
+const PIECE: usize = 16 << 10;
 /// Bytes of the window before that are looked at again, for values that lie across.
 const OVERLAP: usize = 16 << 10;
-/// The same of a piece whose last `OVERLAP` bytes are of no interest; and bytes before what is of interest there.
+/// The same of a piece of whose last `LATE` bytes nothing is of interest (a private key in PEM has half as many); and bytes
+/// before what is of interest there.
 const CLEAN_OVERLAP: usize = 1 << 10;
+const LATE: usize = 8 << 10;
 const BEFORE: usize = 256;
 /// Room made for a body because its head says how long it will be: heads may lie.
 const RESERVED: usize = 256 << 10;
@@ -110,7 +112,7 @@ impl Body {
     /// Where in `text` the next piece begins: what is of interest (`hits`, in order) and may go on behind the end belongs to it.
     /// And whether there is such.
     pub(super) fn next_piece(text: &[u8], hits: &[Range<usize>]) -> (usize, bool) {
-        let late = text.len().saturating_sub(OVERLAP);
+        let late = text.len().saturating_sub(LATE);
         let open = hits.iter().find(|hit| hit.end > late).map(|hit| hit.start.saturating_sub(BEFORE));
         (text.len().saturating_sub(CLEAN_OVERLAP).min(open.unwrap_or(usize::MAX)), open.is_some())
     }

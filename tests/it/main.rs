@@ -19,5 +19,6 @@ mod generate;
 mod generated;
 mod house;
 mod pages;
+mod pieces;
 mod placement;
 mod support;
