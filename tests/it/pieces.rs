@@ -1,6 +1,8 @@
 //! Long bodies are looked at piece by piece: what lies at, across or far behind the seams is found all the same, under the
 //! same name as in a short body.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as STANDARD;
 use leaktap::source::memory::connection::Connection;
 
 use crate::support::{leaks, options, scan_frames};
@@ -34,7 +36,7 @@ fn prose(length: usize) -> String {
     "nothing of note stands here, only words and (1, 2, 3) numbers; ".chars().cycle().take(length).collect()
 }
 
-const FORMATS: [Format; 5] = [
+const FORMATS: [Format; 6] = [
     (
         "application/json",
         |before| {
@@ -100,6 +102,16 @@ const FORMATS: [Format; 5] = [
         "",
         "python-traceback",
     ),
+    (
+        // Seen only where the run is whole: its first half decodes to prose.
+        "application/javascript",
+        |before| {
+            let blob = STANDARD.encode(format!("{} {KEY}", prose(3000)));
+            format!("/* {} */ load(\"{blob}\"); /* {} */", prose(before), prose(3 * SEAM))
+        },
+        "",
+        "stripe-secret-key",
+    ),
 ];
 
 #[test]
@@ -109,7 +121,7 @@ fn what_lies_at_a_seam_is_found() {
         assert_eq!(expected.len(), 1, "{kind}: {expected:?}");
         assert_eq!(expected[0].0, name, "{kind}");
         assert!(expected[0].1.starts_with(rule), "{kind}: {expected:?}");
-        for before in (SEAM - AROUND..SEAM + AROUND / 2).step_by(61).chain([3 * SEAM, 100_000]) {
+        for before in (SEAM - AROUND..SEAM + AROUND / 2).step_by(127).chain([3 * SEAM, 100_000]) {
             assert_eq!(told(kind, &body(before)), expected, "{kind}, {before} bytes before it");
         }
     }
