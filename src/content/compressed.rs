@@ -37,7 +37,7 @@ const CODINGS: usize = 4;
 /// Bytes that decide whether a coding without magic number is a lie.
 const SNIFF: usize = 16;
 /// Decoded bytes made at once.
-const CHUNK: usize = 16 << 10;
+const CHUNK: usize = 8 << 10;
 /// Coded bytes shown to brotli at once.
 const BITE: usize = 1 << 10;
 /// A window of 32 KiB and the tables (RFC 1951 section 3.2).

@@ -10,13 +10,13 @@ use super::marks::{Carried, Carrier, Marks};
 /// Bytes of a body that are looked at together; structure is known within it.
 pub(super) const WINDOW: usize = 4 << 20;
 /// The same as long as nothing was seen in it.
-const PIECE: usize = 16 << 10;
+const PIECE: usize = 12 << 10;
 /// Bytes of the window before that are looked at again, for values that lie across.
 const OVERLAP: usize = 16 << 10;
 /// The same of a piece of whose last `LATE` bytes nothing is of interest (a private key in PEM has half as many); and bytes
 /// before what is of interest there.
 const CLEAN_OVERLAP: usize = 1 << 10;
-const LATE: usize = 8 << 10;
+const LATE: usize = 6 << 10;
 const BEFORE: usize = 256;
 /// Room made for a body because its head says how long it will be: heads may lie.
 const RESERVED: usize = 256 << 10;

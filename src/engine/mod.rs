@@ -281,7 +281,7 @@ impl Workshop {
 
     fn recycle(&mut self, mut buffer: Vec<u8>) {
         // Large ones would end up with bodies that need little.
-        if self.buffers.len() < 32 && (1..=48 << 10).contains(&buffer.capacity()) {
+        if self.buffers.len() < 32 && (1..=24 << 10).contains(&buffer.capacity()) {
             buffer.clear();
             self.buffers.push(buffer);
         }

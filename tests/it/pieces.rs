@@ -10,7 +10,7 @@ use crate::support::{leaks, options, scan_frames};
 /// Made up.
 const KEY: &str = "sk_live_8Rt5YwQ2nVx7Kc4Lp1Zd6MbG";
 /// Where pieces end, and how far from it the secrets are put.
-const SEAM: usize = 16 << 10;
+const SEAM: usize = 12 << 10;
 const AROUND: usize = 2 << 10;
 
 /// Names and values of what leaks in the body of an answer.
