@@ -74,6 +74,9 @@ impl<'a> Tap<'a> {
 
     /// A datagram of a protocol that nobody knows.
     pub(super) fn datagram(&mut self, direction: Direction, bytes: &[u8]) {
+        if content::is_binary(bytes) {
+            return self.workshop.stats.not_inspected("binary-datagram");
+        }
         let mut body = Body::text(Surface::body(direction));
         if body.push(bytes, self.carrier).is_ok() {
             self.look_into(&mut body);
