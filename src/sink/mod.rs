@@ -66,6 +66,8 @@ pub struct Style {
     pub color: bool,
     /// Columns to stay within.
     pub width: usize,
+    /// Whether leaks are shown as they come, not gathered.
+    pub live: bool,
 }
 
 /// What a sink is to be: `ndjson:leaks.ndjson`, `table:-`.
@@ -150,7 +152,7 @@ impl Spec {
     pub fn open(&self, style: Style, private: bool) -> io::Result<Box<dyn Sink>> {
         let (out, style) = match &self.place {
             Place::Standard => (standard(), style),
-            Place::File(path) => (file(path, private)?, Style { color: false, width: FILE_WIDTH }),
+            Place::File(path) => (file(path, private)?, Style { color: false, width: FILE_WIDTH, ..style }),
         };
         Ok((self.format.open)(out, style))
     }
@@ -220,9 +222,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("leaks.ndjson");
         let spec: Spec = format!("ndjson:{}", path.display()).parse().unwrap();
-        spec.open(Style { color: true, width: 80 }, true).unwrap().finish().unwrap();
+        spec.open(Style { color: true, width: 80, live: false }, true).unwrap().finish().unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let nowhere: Spec = format!("ndjson:{}/no/such/folder", folder.path().display()).parse().unwrap();
-        assert!(nowhere.open(Style { color: true, width: 80 }, false).is_err());
+        assert!(nowhere.open(Style { color: true, width: 80, live: false }, false).is_err());
     }
 }
