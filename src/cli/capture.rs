@@ -30,7 +30,7 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
     let options = telling::options(world)?;
     let reload = signals::reload().context("cannot handle signals")?;
     let interfaces = open(flags, config)?;
-    let mut telling = Telling::open(&outputs, true, world)?;
+    let mut telling = Telling::lasting(&outputs, flags.rotation(), world)?;
     let names: Vec<&str> = interfaces.iter().map(Live::name).collect();
     tracing::info!("capturing on {}", names.join(", "));
 

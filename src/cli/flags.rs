@@ -9,7 +9,7 @@ use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use crate::config::{Layer, When};
 use crate::model::{Confidence, Severity};
-use crate::sink::FORMATS;
+use crate::sink::{FORMATS, Rotation, remote};
 use crate::source::live::Way;
 
 const EXAMPLES: &str = "\
@@ -55,6 +55,11 @@ fn scan_help() -> String {
     format!("Formats:\n{formats}\n{SCAN_EXAMPLES}")
 }
 
+fn capture_help() -> String {
+    let sinks: String = remote().iter().map(|(name, about)| format!("  {name:8}{about}\n")).collect();
+    format!("Sinks beside FORMAT:FILE:\n{sinks}\n{CAPTURE_EXAMPLES}")
+}
+
 /// Finds credentials that leak in clear in network traffic.
 #[derive(Debug, Parser)]
 #[command(name = "leaktap", version, after_help = EXAMPLES, disable_help_subcommand = true, max_term_width = 110)]
@@ -71,7 +76,7 @@ pub(super) enum Command {
     #[command(after_help = scan_help())]
     Scan(Scan),
     /// Find leaks in live traffic, until a signal, --duration or --count
-    #[command(after_help = CAPTURE_EXAMPLES)]
+    #[command(after_help = capture_help())]
     Capture(Capture),
     /// The network interfaces of this machine, and the likely one
     Interfaces,
@@ -154,8 +159,29 @@ pub(super) struct Capture {
     /// Take frames for other machines too
     #[arg(long, help_heading = "Capture")]
     pub(super) promiscuous: bool,
+    /// Put a sink's file aside before it grows over so many MiB
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 30), help_heading = "Output")]
+    rotate_size: Option<u64>,
+    /// Put a sink's file aside after so long: 1h, 1d
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Output")]
+    rotate_every: Option<Duration>,
+    /// How many files put aside are kept [default: 7]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=9999), default_value_t = 7,
+        hide_default_value = true, help_heading = "Output")]
+    rotate_keep: u32,
     #[command(flatten)]
     pub(super) detection: Detection,
+}
+
+impl Capture {
+    /// How the files of sinks are put aside.
+    pub(super) fn rotation(&self) -> Rotation {
+        Rotation {
+            size: self.rotate_size.map(|size| size << 20),
+            every: self.rotate_every,
+            keep: self.rotate_keep,
+        }
+    }
 }
 
 /// Flags of the commands that look for leaks.
@@ -182,7 +208,7 @@ pub(super) struct Detection {
     /// Say why each leak is told: the checks of its rule, what moved confidence and severity
     #[arg(long, help_heading = "What is reported")]
     explain: bool,
-    /// Write to a file too, FORMAT:FILE as in ndjson:leaks.ndjson (repeats)
+    /// Write elsewhere too: ndjson:leaks.ndjson, syslog:udp://HOST, webhook:https://HOST/PATH (repeats)
     #[arg(long, value_name = "SPEC", help_heading = "Output")]
     sink: Option<Vec<String>>,
     /// Workers [default: one a core, at most 4]

@@ -1,15 +1,19 @@
 //! What the commands that look for leaks have in common: what the pipeline is asked, the sinks, the exit code.
 
+use std::io;
+use std::path::PathBuf;
+
 use anyhow::Context as _;
 use indicatif::ProgressBar;
 
 use super::{Exit, World, on_terminal, signals};
+use crate::config::home_folder;
 use crate::config::key::{self, KeySource};
 use crate::model::Severity;
 use crate::model::event::Event;
 use crate::model::secret::FingerprintKey;
-use crate::pipeline::{Flow, Options, Outcome};
-use crate::sink::{Failure, Fan, Spec};
+use crate::pipeline::{Flow, Options, Outcome, Queued};
+use crate::sink::{Failure, Fan, Opening, Rotation, Sink, Spec, Style};
 
 /// What the settings ask of the pipeline.
 pub(super) fn options(world: &World<'_>) -> anyhow::Result<Options> {
@@ -61,13 +65,33 @@ pub(super) struct Telling {
 }
 
 impl Telling {
+    /// For a scan: with `live` each event is shown at once. The scan waits for its sinks.
     pub(super) fn open(outputs: &[Spec], live: bool, world: &World<'_>) -> anyhow::Result<Self> {
+        Self::with(outputs, live, &opening(world, world.style(), None), world, |_, sink| Ok(sink))
+    }
+
+    /// For a live capture: files last, each sink has its own queue, and none is waited for.
+    pub(super) fn lasting(outputs: &[Spec], rotation: Rotation, world: &World<'_>) -> anyhow::Result<Self> {
+        let style = Style { live: true, ..world.style() };
+        Self::with(outputs, false, &opening(world, style, Some(rotation)), world, |name, sink| {
+            let tell = Box::new(|text: &str| tracing::warn!("{text}"));
+            Ok(Box::new(Queued::new(name.to_owned(), sink, tell)?))
+        })
+    }
+
+    fn with(
+        outputs: &[Spec],
+        live: bool,
+        opening: &Opening,
+        world: &World<'_>,
+        wrap: impl Fn(&str, Box<dyn Sink>) -> io::Result<Box<dyn Sink>>,
+    ) -> anyhow::Result<Self> {
         let mut fan = Fan::default();
         for spec in outputs {
-            let sink = spec
-                .open(world.style(), world.config.reveal)
-                .with_context(|| format!("cannot open the sink {spec}"))?;
-            fan.add(spec.to_string(), sink);
+            let name = spec.to_string();
+            let sink = spec.open(opening).and_then(|sink| wrap(&name, sink));
+            let sink = sink.with_context(|| format!("cannot open the sink {name}"))?;
+            fan.add(name, sink);
         }
         Ok(Self { fan, failed: false, live, bar: on_terminal().then(|| world.bar.clone()) })
     }
@@ -93,6 +117,19 @@ impl Telling {
     }
 }
 
+/// One sink by itself, as for a scan.
+pub(super) fn plain(spec: &Spec, world: &World<'_>) -> io::Result<Box<dyn Sink>> {
+    spec.open(&opening(world, world.style(), None))
+}
+
+fn opening(world: &World<'_>, style: Style, rotation: Option<Rotation>) -> Opening {
+    // A system service has a folder of its own.
+    let service = (world.environment)("STATE_DIRECTORY").map(PathBuf::from);
+    let user = || Some(home_folder(world.environment, "XDG_STATE_HOME", ".local/state")?.join("leaktap"));
+    let state = service.or_else(user).unwrap_or_default();
+    Opening { style, private: world.config.reveal, rotation, spool: state.join("spool") }
+}
+
 fn fail(failed: &mut bool, failure: &Failure) {
     *failed = true;
     tracing::error!("cannot write to the sink {}: {}; it gets nothing more", failure.sink, failure.error);
@@ -100,10 +137,8 @@ fn fail(failed: &mut bool, failure: &Failure) {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
-    use crate::sink::{Sink, example};
+    use crate::sink::example;
 
     #[test]
     fn the_exit_code_says_the_worst() {

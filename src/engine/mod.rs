@@ -209,6 +209,12 @@ impl Engine {
         }
     }
 
+    /// The capture is live and began at `start`: frames are counted anew each time, and identities of one capture are not
+    /// those of the next.
+    pub fn live_since(&mut self, start: Timestamp) {
+        self.workshop.inspector.run = start.as_nanos().to_be_bytes().to_vec();
+    }
+
     /// From here on these rules are in force.
     pub fn follow(&mut self, rules: Arc<RuleSet>) {
         self.workshop.inspector.rules = rules;

@@ -57,6 +57,7 @@ pub fn capture(
     let state = State {
         ended: AtomicBool::new(false),
         stop: &options.stop,
+        start: now(),
         left: until.count.map(AtomicU64::new),
         rules: Mutex::new(Arc::clone(&rules)),
         edition: AtomicU64::new(0),
@@ -103,6 +104,7 @@ pub fn capture(
 struct State<'a> {
     ended: AtomicBool,
     stop: &'a AtomicBool,
+    start: Timestamp,
     /// Frames that may come yet.
     left: Option<AtomicU64>,
     rules: Mutex<Arc<RuleSet>>,
@@ -143,6 +145,7 @@ fn work(
     spares: &Sender<Batch>,
 ) -> Stats {
     let mut engine = Engine::new(settings);
+    engine.live_since(state.start);
     let mut source: Arc<str> = Arc::from("");
     let mut last = (0, Timestamp::default());
     let mut edition = 0;

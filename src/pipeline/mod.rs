@@ -2,6 +2,7 @@
 
 mod batch;
 mod live;
+mod queued;
 mod shared;
 mod stream;
 mod teller;
@@ -17,6 +18,7 @@ use crate::rule::RuleSet;
 use crate::source::{self, Input, Next, Source, SourceError};
 
 pub use live::{Until, capture};
+pub use queued::{Queued, Tell};
 pub use stream::is_stream;
 use teller::Teller;
 

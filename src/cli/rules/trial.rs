@@ -203,7 +203,7 @@ fn capture(path: &Path, rules: RuleSet, world: &World<'_>, out: &mut dyn Write) 
     };
     let table = Spec { format: crate::sink::format("table")?, place: Place::Standard };
     let mut fan = Fan::default();
-    fan.add(table.to_string(), table.open(world.style(), false)?);
+    fan.add(table.to_string(), super::super::telling::plain(&table, world)?);
     let inputs: Vec<_> = source::inputs(&[path.to_path_buf()]).into_iter().filter_map(Result::ok).collect();
     let mut failed = false;
     let mut fail = |failure: crate::sink::Failure| {
