@@ -56,7 +56,7 @@ fn scan_help() -> String {
 }
 
 fn capture_help() -> String {
-    let sinks: String = remote().iter().map(|(name, about)| format!("  {name:8}{about}\n")).collect();
+    let sinks: String = remote().iter().map(|(name, about)| format!("  {name:9}{about}\n")).collect();
     format!("Sinks beside FORMAT:FILE:\n{sinks}\n{CAPTURE_EXAMPLES}")
 }
 

@@ -397,3 +397,52 @@ fn collect(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Frame, LinkType};
+    use crate::source::live::{Settings as Capturing, Way};
+
+    #[test]
+    fn a_full_queue_drops_whole_frames_and_counts_them() {
+        let stop = AtomicBool::new(false);
+        let state = State {
+            ended: AtomicBool::new(false),
+            stop: &stop,
+            start: now(),
+            left: Some(AtomicU64::new(2)),
+            rules: Mutex::new(Arc::new(RuleSet::load(false, &[]).unwrap())),
+            edition: AtomicU64::new(0),
+        };
+        // An interface that is not there is waited for: no right is needed.
+        let settings = Capturing { way: Way::Auto, filter: None, buffer: 2 << 20, promiscuous: false };
+        let live = Live::open("nosuch0", &settings, None).unwrap();
+        let (queue, orders) = bounded::<Order>(1);
+        let (_spares, spares) = bounded::<Batch>(1);
+        let (words, heard) = bounded::<Word>(8);
+        let mut reader = Reader::new(live, vec![queue], spares, words, &state);
+        for number in 1..=5 {
+            let bytes = [0; 60];
+            let frame = Frame {
+                number,
+                time: Timestamp::default(),
+                link: LinkType::ETHERNET,
+                bytes: &bytes,
+                original_len: 60,
+            };
+            reader.batches[0].add(&frame, 0);
+            reader.give_out();
+        }
+        reader.count();
+        let Ok(Word::Lost(lost)) = heard.try_recv() else { panic!("nothing was told") };
+        assert_eq!((lost.reason.as_str(), lost.source.as_str()), ("queue-drop", "nosuch0"));
+        assert_eq!((lost.count, lost.bytes, lost.frames), (4, 240, [2, 5]));
+        reader.count();
+        assert!(heard.try_recv().is_err(), "told once");
+        assert!(
+            matches!(orders.try_recv(), Ok(Order::Batch(_, batch)) if batch.extent() == Some((1, 60, [1, 1])))
+        );
+        assert_eq!([state.admits(), state.admits(), state.admits()], [true, true, false]);
+    }
+}
