@@ -1,6 +1,7 @@
 //! The command line as typed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -8,13 +9,15 @@ use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use crate::config::{Layer, When};
 use crate::model::{Confidence, Severity};
-use crate::sink::FORMATS;
+use crate::sink::{FORMATS, Rotation, remote};
+use crate::source::live::Way;
 
 const EXAMPLES: &str = "\
 Examples:
   leaktap scan trace.pcap                        what leaks in a capture, as a table
   leaktap scan captures/ --fail-on high          all captures of a folder; 1 where high or worse
   tcpdump -i any -w - | leaktap scan -           a capture from a pipe
+  leaktap capture -i lo                          what leaks on the loopback, as it passes
   leaktap scan trace.pcap --format ndjson | jq   one JSON object a line
   leaktap rules list                             what is looked for
 
@@ -30,6 +33,15 @@ Examples:
   leaktap scan trace.pcap --filter 'tcp port 8080' --sink ndjson:leaks.ndjson
   zstdcat big.pcap.zst | leaktap scan - --format ndjson --fail-on critical";
 
+const CAPTURE_EXAMPLES: &str = "\
+Examples:
+  leaktap capture -i lo --filter 'tcp port 8080'        the traffic of a local server, as it passes
+  leaktap capture -i eth0 -i wg0 --format ndjson | jq   two interfaces, one JSON object a line
+  leaktap capture -i any --duration 10m --fail-on high  ten minutes; 1 where high or worse
+
+Needs CAP_NET_RAW, no more: `leaktap doctor` says the command that gives it.
+SIGINT and SIGTERM end it with everything told; SIGHUP reads the rules again.";
+
 const RULES_EXAMPLES: &str = "\
 Examples:
   leaktap rules list
@@ -41,6 +53,11 @@ fn scan_help() -> String {
     let formats: String =
         FORMATS.iter().map(|format| format!("  {:8}{}\n", format.name, format.about)).collect();
     format!("Formats:\n{formats}\n{SCAN_EXAMPLES}")
+}
+
+fn capture_help() -> String {
+    let sinks: String = remote().iter().map(|(name, about)| format!("  {name:9}{about}\n")).collect();
+    format!("Sinks beside FORMAT:FILE:\n{sinks}\n{CAPTURE_EXAMPLES}")
 }
 
 /// Finds credentials that leak in clear in network traffic.
@@ -58,6 +75,13 @@ pub(super) enum Command {
     /// Find leaks in capture files
     #[command(after_help = scan_help())]
     Scan(Scan),
+    /// Find leaks in live traffic, until a signal, --duration or --count
+    #[command(after_help = capture_help())]
+    Capture(Capture),
+    /// The network interfaces of this machine, and the likely one
+    Interfaces,
+    /// What this machine allows, and the one command that mends what it does not
+    Doctor,
     /// The rules in force: list, show, check, test
     #[command(after_help = RULES_EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
     Rules {
@@ -109,6 +133,57 @@ pub(super) struct Scan {
     pub(super) detection: Detection,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Capture {
+    /// Capture on this interface: a name, an address, or any (repeats; `leaktap interfaces` lists them)
+    #[arg(short, long = "interface", value_name = "IFACE", required = true, help_heading = "Capture")]
+    pub(super) interface: Vec<String>,
+    /// How frames are captured: auto, pcap (libpcap), ring (the kernel's packet ring, Linux)
+    #[arg(long, value_name = "WAY", value_parser = PossibleValuesParser::new(WAYS).map(|way| way_of(&way)), default_value = "auto",
+        hide_possible_values = true, hide_default_value = true, help_heading = "Capture")]
+    pub(super) backend: Way,
+    /// End after so long: 90, 90s, 15m, 2h, 1d
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Capture")]
+    pub(super) duration: Option<Duration>,
+    /// End after so many frames
+    #[arg(long, value_name = "N", help_heading = "Capture")]
+    pub(super) count: Option<u64>,
+    /// Kernel memory for frames that wait, in MiB for each interface [default: 64]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u16).range(2..=2047), default_value_t = 64,
+        hide_default_value = true, help_heading = "Capture")]
+    pub(super) buffer: u16,
+    /// Readers for each interface, which share its flows (ring only) [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), default_value_t = 1,
+        hide_default_value = true, help_heading = "Capture")]
+    pub(super) fanout: u16,
+    /// Take frames for other machines too
+    #[arg(long, help_heading = "Capture")]
+    pub(super) promiscuous: bool,
+    /// Put a sink's file aside before it grows over so many MiB
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 30), help_heading = "Output")]
+    rotate_size: Option<u64>,
+    /// Put a sink's file aside after so long: 1h, 1d
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Output")]
+    rotate_every: Option<Duration>,
+    /// How many files put aside are kept [default: 7]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=9999), default_value_t = 7,
+        hide_default_value = true, help_heading = "Output")]
+    rotate_keep: u32,
+    #[command(flatten)]
+    pub(super) detection: Detection,
+}
+
+impl Capture {
+    /// How the files of sinks are put aside.
+    pub(super) fn rotation(&self) -> Rotation {
+        Rotation {
+            size: self.rotate_size.map(|size| size << 20),
+            every: self.rotate_every,
+            keep: self.rotate_keep,
+        }
+    }
+}
+
 /// Flags of the commands that look for leaks.
 #[derive(Debug, Default, Args)]
 pub(super) struct Detection {
@@ -133,7 +208,7 @@ pub(super) struct Detection {
     /// Say why each leak is told: the checks of its rule, what moved confidence and severity
     #[arg(long, help_heading = "What is reported")]
     explain: bool,
-    /// Write to a file too, FORMAT:FILE as in ndjson:leaks.ndjson (repeats)
+    /// Write elsewhere too: ndjson:leaks.ndjson, syslog:udp://HOST, webhook:https://HOST/PATH (repeats)
     #[arg(long, value_name = "SPEC", help_heading = "Output")]
     sink: Option<Vec<String>>,
     /// Workers [default: one a core, at most 4]
@@ -172,6 +247,7 @@ pub(super) enum Rules {
 
 const SEVERITIES: [&str; 5] = ["info", "low", "medium", "high", "critical"];
 const CONFIDENCES: [&str; 3] = ["low", "medium", "high"];
+const WAYS: [&str; 3] = ["auto", "pcap", "ring"];
 const WHEN: [&str; 3] = ["auto", "always", "never"];
 
 /// Parses a value by the names that configuration files know it by.
@@ -182,6 +258,32 @@ where
     PossibleValuesParser::new(names).try_map(|name| {
         T::deserialize(name.into_deserializer()).map_err(|error: serde::de::value::Error| error)
     })
+}
+
+fn way_of(name: &str) -> Way {
+    match name {
+        "pcap" => Way::Pcap,
+        "ring" => Way::Ring,
+        _ => Way::Auto,
+    }
+}
+
+/// A span of time: a number and a unit, seconds without one.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) =
+        text.split_at(text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len()));
+    let unit = match unit {
+        "" | "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3600),
+        "d" => Some(86_400),
+        _ => None,
+    };
+    let seconds = number.parse::<u64>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+    seconds
+        .filter(|&seconds| seconds > 0)
+        .map(Duration::from_secs)
+        .ok_or_else(|| "write a number and s, m, h or d, as in 90s".to_owned())
 }
 
 /// The layer of settings that flags are. A flag that was not given says nothing.
@@ -260,6 +362,9 @@ mod tests {
             "leaktap rules",
             "leaktap rules show",
             "leaktap capture",
+            "leaktap capture -i lo --backend raw",
+            "leaktap capture -i lo --duration soon",
+            "leaktap capture -i lo --buffer 0",
             "leaktap scan a --jobs many",
         ] {
             let error = Arguments::try_parse_from(typed.split_whitespace()).unwrap_err();
@@ -268,6 +373,16 @@ mod tests {
         for typed in ["leaktap --version", "leaktap --help", "leaktap scan --help"] {
             let error = Arguments::try_parse_from(typed.split_whitespace()).unwrap_err();
             assert_eq!(error.exit_code(), 0, "{typed}");
+        }
+    }
+
+    #[test]
+    fn spans_have_units() {
+        for (text, seconds) in [("90", 90), ("90s", 90), ("15m", 900), ("2h", 7200), ("1d", 86_400)] {
+            assert_eq!(duration(text).unwrap(), Duration::from_secs(seconds), "{text}");
+        }
+        for text in ["", "0", "m", "1.5h", "-3", "3w", "99999999999999999999", "999999999999999999d"] {
+            assert!(duration(text).is_err(), "{text}");
         }
     }
 
@@ -284,5 +399,6 @@ mod tests {
         };
         insta::assert_snapshot!("help", help(&[]));
         insta::assert_snapshot!("help_scan", help(&["scan"]));
+        insta::assert_snapshot!("help_capture", help(&["capture"]));
     }
 }

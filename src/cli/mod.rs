@@ -3,12 +3,16 @@
 //! **Architecture Invariant:** only this room and `main` know clap and anyhow; standard output is written by sinks and commands
 //! through a writer, and carries data only.
 
+mod capture;
 mod diagnostics;
+mod doctor;
 mod flags;
+mod interfaces;
 mod progress;
 mod rules;
 mod scan;
 mod signals;
+mod telling;
 
 use std::io::{self, IsTerminal as _};
 use std::panic::{self, AssertUnwindSafe};
@@ -60,7 +64,7 @@ impl World<'_> {
             When::Auto => anstream::AutoStream::choice(&out) != anstream::ColorChoice::Never,
         };
         let terminal = terminal_size::terminal_size_of(&out).map(|(width, _)| usize::from(width.0));
-        Style { color, width: terminal.unwrap_or(100).clamp(40, 120) }
+        Style { color, width: terminal.unwrap_or(100).clamp(40, 120), live: false }
     }
 
     fn quiet(&self) -> bool {
@@ -98,6 +102,10 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
             let detection = std::mem::take(&mut scan.detection);
             (Command::Scan(scan), detection)
         }
+        Command::Capture(mut capture) => {
+            let detection = std::mem::take(&mut capture.detection);
+            (Command::Capture(capture), detection)
+        }
         other => (other, Detection::default()),
     };
     let folder = std::env::current_dir().unwrap_or_default();
@@ -113,6 +121,9 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
     let world = World { config, environment, bar };
     let exit = match command {
         Command::Scan(scan) => scan::run(&scan.inputs, &world),
+        Command::Capture(flags) => capture::run(&flags, &world),
+        Command::Interfaces => interfaces::run(&world),
+        Command::Doctor => doctor::run(&world),
         Command::Rules { command } => rules::run(&command, &world),
     };
     exit.unwrap_or_else(|error| {

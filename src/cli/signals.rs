@@ -1,10 +1,10 @@
-//! SIGINT and SIGTERM: the first asks a run to end, the second ends it at once.
+//! SIGINT and SIGTERM: the first asks a run to end, the second ends it at once. SIGHUP: rules are read again.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 /// A flag that the first signal raises.
@@ -19,6 +19,16 @@ pub(super) fn stop() -> io::Result<Arc<AtomicBool>> {
         flag::register(signal, Arc::clone(&stop))?;
     }
     Ok(stop)
+}
+
+/// A flag that each SIGHUP raises.
+///
+/// # Errors
+/// As for [`stop`].
+pub(super) fn reload() -> io::Result<Arc<AtomicBool>> {
+    let reload = Arc::new(AtomicBool::new(false));
+    flag::register(SIGHUP, Arc::clone(&reload))?;
+    Ok(reload)
 }
 
 #[cfg(test)]

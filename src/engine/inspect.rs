@@ -114,6 +114,8 @@ pub(super) struct RawHttp<'a> {
 pub(super) struct Inspector {
     pub(super) rules: Arc<RuleSet>,
     key: FingerprintKey,
+    /// What tells the identities of one live capture from those of the next; nothing where a file does.
+    pub(super) run: Vec<u8>,
     matches: Vec<Match>,
     sightings: Vec<Sighting>,
     explain: bool,
@@ -123,7 +125,15 @@ pub(super) struct Inspector {
 
 impl Inspector {
     pub(super) fn new(rules: Arc<RuleSet>, key: FingerprintKey, explain: bool) -> Self {
-        Self { rules, key, matches: Vec::new(), sightings: Vec::new(), explain, unsaid: Vec::new() }
+        Self {
+            rules,
+            key,
+            run: Vec::new(),
+            matches: Vec::new(),
+            sightings: Vec::new(),
+            explain,
+            unsaid: Vec::new(),
+        }
     }
 
     /// What the rules see in a field; what they do not tell is noted where asked for.
@@ -450,9 +460,10 @@ impl Inspector {
             redacted: redacted.to_owned(),
             value: seen.value.clone(),
         });
-        let mark = secret
+        let mut mark = secret
             .as_ref()
             .map_or_else(|| evidence.as_bytes().to_vec(), |secret| secret.fingerprint.0.to_vec());
+        mark.extend_from_slice(&self.run);
         let id = identity(&[
             scene.source.as_bytes(),
             &seen.carried.first.frame.to_be_bytes(),

@@ -49,6 +49,12 @@ impl Intake {
         &self.stats
     }
 
+    /// Whether there were frames of link types that nobody here reads.
+    #[must_use]
+    pub fn has_unknown_links(&self) -> bool {
+        !self.unknown_links.is_empty()
+    }
+
     /// The capture is over: its time is closed, and the link types are given that nobody here reads.
     pub fn end_capture(&mut self) -> Vec<LinkType> {
         self.stats.end_capture();

@@ -199,6 +199,28 @@ impl Engine {
         }
     }
 
+    /// Lets capture time go on to `time` though no frame came: what has waited long enough is told, silent flows are closed.
+    /// `frame` is the last one there was.
+    pub fn advance(&mut self, frame: u64, time: Timestamp) {
+        let now = Now { frame, time };
+        for (shard, table) in self.tables.iter_mut().enumerate() {
+            self.workshop.at(shard, now);
+            table.advance(now, &mut self.workshop);
+        }
+    }
+
+    /// The capture is live and began at `start`: frames are counted anew each time, and identities of one capture are not
+    /// those of the next.
+    pub fn live_since(&mut self, start: Timestamp) {
+        self.workshop.inspector.run = start.as_nanos().to_be_bytes().to_vec();
+    }
+
+    /// From here on these rules are in force.
+    pub fn follow(&mut self, rules: Arc<RuleSet>) {
+        self.workshop.inspector.rules = rules;
+        self.workshop.clean = CleanLines::default();
+    }
+
     /// What is to be told since the last call, in order.
     pub fn released(&mut self) -> impl Iterator<Item = Released> + '_ {
         self.workshop.released.sort_by_key(|released| (released.frame, released.carried, released.shard));

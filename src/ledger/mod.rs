@@ -62,14 +62,15 @@ impl Ledger {
         true
     }
 
-    /// Further sightings of what was told, in the order of telling.
-    pub fn again(&self) -> impl Iterator<Item = Again> + '_ {
-        let told = self.order.iter().filter_map(|place| self.places.get(place));
-        told.filter(|told| told.again > 0).map(|told| Again {
-            id: told.id.to_string(),
-            times: told.again,
-            last: told.last,
-        })
+    /// Further sightings of what was told, in the order of telling; each is given once.
+    pub fn again(&mut self) -> Vec<Again> {
+        let mut found = Vec::new();
+        for place in &self.order {
+            let Some(told) = self.places.get_mut(place).filter(|told| told.again > 0) else { continue };
+            let times = std::mem::take(&mut told.again);
+            found.push(Again { id: told.id.to_string(), times, last: told.last });
+        }
+        found
     }
 }
 

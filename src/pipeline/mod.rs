@@ -1,5 +1,8 @@
 //! Captures in, events out: the only threads and channels.
 
+mod batch;
+mod live;
+mod queued;
 mod shared;
 mod stream;
 mod teller;
@@ -14,6 +17,8 @@ use crate::model::{Confidence, Severity, Timestamp};
 use crate::rule::RuleSet;
 use crate::source::{self, Input, Next, Source, SourceError};
 
+pub use live::{Until, capture};
+pub use queued::{Queued, Tell};
 pub use stream::is_stream;
 use teller::Teller;
 
@@ -59,6 +64,10 @@ pub trait Watch {
     fn skipped(&mut self, path: &str);
     /// A rule saw something and did not tell it; only where [`Options::explain`] asks. Texts are redacted.
     fn suppressed(&mut self, _rule: &str, _place: &str, _redacted: &str, _reason: &str) {}
+    /// New rules to use from here on: asked for now and then while a capture is live.
+    fn rules(&mut self) -> Option<Arc<RuleSet>> {
+        None
+    }
     /// So many bytes of the inputs are read and so many leaks told.
     fn progress(&mut self, bytes: u64, leaks: u64);
 }
@@ -102,6 +111,8 @@ struct Read {
     sources: u64,
     problems: u64,
     skipped: u64,
+    /// Frames dropped before they could be read.
+    drops: u64,
 }
 
 /// Frames between two looks at the stop flag and the progress.
@@ -138,6 +149,7 @@ fn alone(
                         }
                     }
                 }
+                Ok(Next::Idle) => {}
                 Ok(Next::End) => break,
                 // A stream that was left may have broken off in the middle of a record.
                 Err(_) if options.stop.load(Ordering::Relaxed) => break,

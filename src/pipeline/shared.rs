@@ -14,36 +14,16 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::engine::{Engine, Intake, Released, Settings, Stats};
-use crate::model::{Frame, LinkType, Timestamp};
+use crate::model::Timestamp;
 use crate::packet;
 use crate::source::{Input, Next};
 
+use super::batch::{self, Batch};
 use super::teller::Teller;
 use super::{LOOK, Options, Read, Watch, note_links, open};
 
-/// Bytes of frames after which all batches go out.
-const BATCH: usize = 1 << 20;
 /// Batches that wait before a worker; a full queue makes the reader wait.
 const QUEUE: usize = 4;
-
-/// Frames for one worker.
-#[derive(Default)]
-struct Batch {
-    bytes: Vec<u8>,
-    frames: Vec<Entry>,
-    /// Every frame up to this one was given out.
-    until: u64,
-}
-
-struct Entry {
-    number: u64,
-    time: Timestamp,
-    link: LinkType,
-    original_len: u32,
-    start: usize,
-    len: usize,
-    shard: usize,
-}
 
 enum Order {
     Begin(Arc<str>),
@@ -123,20 +103,11 @@ fn work(
                 continue;
             }
             Order::Batch(mut batch) => {
-                for entry in &batch.frames {
-                    let bytes = batch.bytes.get(entry.start..entry.start + entry.len).unwrap_or_default();
-                    let frame = Frame {
-                        number: entry.number,
-                        time: entry.time,
-                        link: entry.link,
-                        bytes,
-                        original_len: entry.original_len,
-                    };
-                    engine.packet(entry.shard, &packet::decode(&frame), entry.number, entry.time);
-                }
+                batch.each(|frame, shard| {
+                    engine.packet(shard, &packet::decode(frame), frame.number, frame.time);
+                });
                 let until = batch.until;
-                batch.bytes.clear();
-                batch.frames.clear();
+                batch.clear();
                 // No room for a spare: it is dropped.
                 let _ = spares.try_send(batch);
                 Some(until)
@@ -189,14 +160,14 @@ impl Reader<'_> {
                         if let Some((shard, _)) = intake.sort(&frame)
                             && let Some(batch) = batches.get_mut(shard % self.queues.len())
                         {
-                            batch.add(&frame, shard);
-                            waiting += frame.bytes.len() + size_of::<Entry>();
+                            waiting += batch.add(&frame, shard);
                         }
                     }
+                    Ok(Next::Idle) => {}
                     Ok(Next::End) => break,
                     Err(error) => read.fault(input, &error, &mut voice),
                 }
-                if waiting >= BATCH {
+                if waiting >= batch::BYTES {
                     waiting = 0;
                     self.give_out(&mut batches, last.0);
                 }
@@ -231,21 +202,6 @@ impl Reader<'_> {
 
     fn is_stopped(&self) -> bool {
         self.given_up.load(Ordering::Relaxed) || self.options.stop.load(Ordering::Relaxed)
-    }
-}
-
-impl Batch {
-    fn add(&mut self, frame: &Frame<'_>, shard: usize) {
-        self.frames.push(Entry {
-            number: frame.number,
-            time: frame.time,
-            link: frame.link,
-            original_len: frame.original_len,
-            start: self.bytes.len(),
-            len: frame.bytes.len(),
-            shard,
-        });
-        self.bytes.extend_from_slice(frame.bytes);
     }
 }
 

@@ -109,20 +109,36 @@ impl<'a> Teller<'a> {
         }
     }
 
-    /// The last events: further sightings, and the summary.
-    pub(super) fn finish(&mut self, read: &Read) {
+    /// What was lost outside any flow.
+    pub(super) fn lost(&mut self, lost: Lost) {
         self.settle();
+        self.emit(&Event::Lost(lost));
+    }
+
+    /// Other rules are in force from here on.
+    pub(super) fn follow(&mut self, rules: &RuleSet) {
+        self.consequences = Consequences::new(rules);
+    }
+
+    /// Tells the sightings of known leaks that were not told yet.
+    pub(super) fn again(&mut self) {
         if !self.options.every {
-            let again: Vec<_> = self.ledger.again().collect();
-            for again in again {
+            for again in self.ledger.again() {
                 self.emit(&Event::Again(again));
             }
         }
+    }
+
+    /// The last events: further sightings, and the summary.
+    pub(super) fn finish(&mut self, read: &Read) {
+        self.settle();
+        self.again();
         let mut summary = read.stats.summary();
         summary.sources = read.sources;
         summary.leaks = std::mem::take(&mut self.leaks);
         summary.held_back = std::mem::take(&mut self.held_back);
         summary.again = self.again;
+        summary.drops = read.drops;
         self.emit(&Event::Summary(Box::new(summary)));
     }
 

@@ -3,8 +3,11 @@
 pub mod contract;
 mod fan;
 mod ndjson;
+mod rotate;
+mod syslog;
 mod table;
 mod text;
+mod webhook;
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -14,6 +17,8 @@ use std::path::{Path, PathBuf};
 pub use contract::Sink;
 pub use fan::{Failure, Fan};
 pub use ndjson::{Ndjson, line};
+pub use rotate::Rotation;
+pub use syslog::Address;
 pub use table::Table;
 pub use text::{clean, paint, severity_style, wrap};
 
@@ -30,6 +35,20 @@ pub const FORMATS: &[Format] = &[
         open: |out, _| Box::new(Ndjson::new(out)),
     },
 ];
+
+/// What goes to a system log; a sink only.
+static SYSLOG: Format = Format {
+    name: "syslog",
+    about: "RFC 5424 messages: syslog:udp://HOST, syslog:tcp://HOST:PORT, syslog:/dev/log",
+    open: |out, _| Box::new(syslog::Syslog::new(out)),
+};
+
+/// What goes to an HTTP server; a sink only.
+static WEBHOOK: Format = Format {
+    name: "webhook",
+    about: "ndjson by POST, in batches: webhook:https://HOST/PATH",
+    open: |out, _| Box::new(Ndjson::new(out)),
+};
 
 /// Columns of what is written to a file for people.
 const FILE_WIDTH: usize = 100;
@@ -66,6 +85,8 @@ pub struct Style {
     pub color: bool,
     /// Columns to stay within.
     pub width: usize,
+    /// Whether leaks are shown as they come, not gathered.
+    pub live: bool,
 }
 
 /// What a sink is to be: `ndjson:leaks.ndjson`, `table:-`.
@@ -82,8 +103,25 @@ pub struct Spec {
 pub enum Place {
     /// Standard output, `-`.
     Standard,
-    /// A file; what it held is replaced.
+    /// A file; what it held is replaced, or with [`Opening::rotation`] appended to.
     File(PathBuf),
+    /// A system log.
+    Syslog(Address),
+    /// The URL of an HTTP server.
+    Webhook(String),
+}
+
+/// How sinks are opened.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// How output for people looks.
+    pub style: Style,
+    /// Files are made for their owner alone: the output will hold secrets.
+    pub private: bool,
+    /// Files last: they are appended to, and put aside so.
+    pub rotation: Option<Rotation>,
+    /// Where what cannot be sent yet is kept.
+    pub spool: PathBuf,
 }
 
 /// What is wrong with a format or a sink as it was named.
@@ -98,6 +136,16 @@ pub enum SpecError {
         list = known()
     )]
     NoPlace(String),
+    /// The place is none that the sink knows.
+    #[error("the sink {name}:{place} does not say where to: write {wanted}")]
+    Place {
+        /// The sink.
+        name: &'static str,
+        /// What was given, as far as it may be shown.
+        place: String,
+        /// What it may be.
+        wanted: &'static str,
+    },
 }
 
 /// The format of that name.
@@ -117,16 +165,39 @@ pub fn known() -> String {
     FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().join(", ")
 }
 
+/// What is a sink but no format of standard output, each with a line on it.
+#[must_use]
+pub fn remote() -> [(&'static str, &'static str); 2] {
+    [&SYSLOG, &WEBHOOK].map(|format| (format.name, format.about))
+}
+
 impl std::str::FromStr for Spec {
     type Err = SpecError;
 
     fn from_str(text: &str) -> Result<Self, SpecError> {
         let (name, place) = text.split_once(':').unwrap_or((text, ""));
-        let format = format(name)?;
-        match place {
-            "" => Err(SpecError::NoPlace(clean(text).into_owned())),
-            "-" => Ok(Self { format, place: Place::Standard }),
-            path => Ok(Self { format, place: Place::File(PathBuf::from(path)) }),
+        match name {
+            "syslog" => {
+                let wanted = "syslog:udp://HOST[:514], syslog:tcp://HOST[:601] or syslog:/dev/log";
+                let refused =
+                    || SpecError::Place { name: "syslog", place: clean(place).into_owned(), wanted };
+                Ok(Self { format: &SYSLOG, place: Place::Syslog(Address::parse(place).ok_or_else(refused)?) })
+            }
+            "webhook" if place.starts_with("http://") || place.starts_with("https://") => {
+                Ok(Self { format: &WEBHOOK, place: Place::Webhook(place.to_owned()) })
+            }
+            "webhook" => {
+                let wanted = "webhook:https://HOST/PATH";
+                Err(SpecError::Place { name: "webhook", place: "…".to_owned(), wanted })
+            }
+            _ => {
+                let format = format(name)?;
+                match place {
+                    "" => Err(SpecError::NoPlace(clean(text).into_owned())),
+                    "-" => Ok(Self { format, place: Place::Standard }),
+                    path => Ok(Self { format, place: Place::File(PathBuf::from(path)) }),
+                }
+            }
         }
     }
 }
@@ -137,20 +208,29 @@ impl fmt::Display for Spec {
         match &self.place {
             Place::Standard => write!(f, "{}:-", self.format.name),
             Place::File(path) => write!(f, "{}:{}", self.format.name, clean(&path.to_string_lossy())),
+            Place::Syslog(address) => write!(f, "syslog:{address}"),
+            Place::Webhook(url) => write!(f, "webhook:{}", webhook::shown(url)),
         }
     }
 }
 
 impl Spec {
-    /// Opens the place and makes the sink. A file is made for its owner alone where `private` says so (the output
-    /// will hold secrets), else as the umask has it; an existing file keeps its mode.
+    /// Opens the place and makes the sink. A file is made for its owner alone where that is asked for, else as the umask has it;
+    /// an existing file keeps its mode.
     ///
     /// # Errors
-    /// Where the file cannot be made or written.
-    pub fn open(&self, style: Style, private: bool) -> io::Result<Box<dyn Sink>> {
-        let (out, style) = match &self.place {
-            Place::Standard => (standard(), style),
-            Place::File(path) => (file(path, private)?, Style { color: false, width: FILE_WIDTH }),
+    /// Where the file (or that of a spool) cannot be made or written. Servers are reached for later.
+    pub fn open(&self, opening: &Opening) -> io::Result<Box<dyn Sink>> {
+        let in_file = Style { color: false, width: FILE_WIDTH, ..opening.style };
+        let mode = if opening.private { 0o600 } else { 0o666 };
+        let (out, style): (Output, Style) = match (&self.place, opening.rotation) {
+            (Place::Standard, _) => (standard(), opening.style),
+            (Place::File(path), None) => (file(path, mode)?, in_file),
+            (Place::File(path), Some(rotation)) => {
+                (Box::new(rotate::Rotating::open(path, mode, rotation)?), in_file)
+            }
+            (Place::Syslog(address), _) => (Box::new(syslog::Wire::new(address.clone())), in_file),
+            (Place::Webhook(url), _) => (Box::new(webhook::Post::open(url, &opening.spool)?), in_file),
         };
         Ok((self.format.open)(out, style))
     }
@@ -168,9 +248,8 @@ pub fn standard() -> Output {
     }
 }
 
-fn file(path: &Path, private: bool) -> io::Result<Output> {
+fn file(path: &Path, mode: u32) -> io::Result<Output> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let mode = if private { 0o600 } else { 0o666 };
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
     Ok(Box::new(BufWriter::with_capacity(64 * 1024, file)))
 }
@@ -188,10 +267,21 @@ mod tests {
             ("ndjson:leaks.ndjson", "ndjson", Place::File("leaks.ndjson".into())),
             ("table:-", "table", Place::Standard),
             ("table:/a/b:c.txt", "table", Place::File("/a/b:c.txt".into())),
+            ("syslog:/dev/log", "syslog", Place::Syslog(Address::Unix("/dev/log".into()))),
+            ("syslog:tcp://192.0.2.1:601", "syslog", Place::Syslog(Address::Tcp("192.0.2.1:601".into()))),
         ] {
             let spec: Spec = text.parse().unwrap();
             assert_eq!((spec.format.name, &spec.place), (name, &place), "{text}");
             assert_eq!(spec.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_webhook_is_named_without_its_path() {
+        let spec: Spec = "webhook:https://hooks.example.com/made-up".parse().unwrap();
+        assert_eq!(spec.to_string(), "webhook:https://hooks.example.com/…");
+        for wrong in ["webhook:hooks.example.com/made-up", "webhook:", "syslog:", "syslog:log.example"] {
+            assert!(!wrong.parse::<Spec>().unwrap_err().to_string().contains("made-up"));
         }
     }
 
@@ -220,9 +310,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("leaks.ndjson");
         let spec: Spec = format!("ndjson:{}", path.display()).parse().unwrap();
-        spec.open(Style { color: true, width: 80 }, true).unwrap().finish().unwrap();
+        let opening = Opening {
+            style: Style { color: true, width: 80, live: false },
+            private: true,
+            rotation: None,
+            spool: folder.path().to_owned(),
+        };
+        spec.open(&opening).unwrap().finish().unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let nowhere: Spec = format!("ndjson:{}/no/such/folder", folder.path().display()).parse().unwrap();
-        assert!(nowhere.open(Style { color: true, width: 80 }, false).is_err());
+        assert!(nowhere.open(&opening).is_err());
     }
 }

@@ -11,7 +11,7 @@ use self::groups::{Group, Groups, Place};
 use self::summary::Losses;
 use super::text::{clean, columns, count, join, number, paint, severity_style, shorten, wrap};
 use super::{Output, Sink, Style};
-use crate::model::event::{Event, Summary};
+use crate::model::event::{Event, Leak, Summary};
 
 /// Columns of the labels on the left: `CRITICAL`, `  advice`.
 const LABEL: usize = 8;
@@ -22,7 +22,7 @@ const PLACES: usize = 20;
 /// Leaks kept; the others are counted.
 const LEAKS: usize = 100_000;
 
-/// Collects what comes and writes it at the end.
+/// Collects what comes and writes it at the end; live, each leak as it comes and at the end the summary.
 pub struct Table {
     out: Output,
     style: Style,
@@ -45,10 +45,30 @@ impl Table {
     }
 }
 
+impl Table {
+    /// Writes one leak by itself.
+    fn show(&mut self, leak: &Leak) -> io::Result<()> {
+        let mut one = Groups::new(1);
+        one.add(leak);
+        let mut page = Page { text: String::new(), style: self.style };
+        for group in &one.worst_first() {
+            page.group(group);
+            page.text.push('\n');
+        }
+        self.out.write_all(page.text.as_bytes())?;
+        self.out.flush()
+    }
+}
+
 impl Sink for Table {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match event {
-            Event::Leak(leak) => self.groups.add(leak),
+            Event::Leak(leak) => {
+                self.groups.add(leak);
+                if self.style.live {
+                    self.show(leak)?;
+                }
+            }
             Event::Again(again) => self.groups.again(&again.id, again.times),
             Event::Lost(lost) => self.losses.add(lost),
             Event::Summary(summary) => self.summary = Some(summary.clone()),
@@ -60,11 +80,13 @@ impl Sink for Table {
         let mut page = Page { text: String::new(), style: self.style };
         let overflow = self.groups.overflow();
         let groups = std::mem::replace(&mut self.groups, Groups::new(0)).worst_first();
-        for group in &groups {
-            page.group(group);
-            page.text.push('\n');
+        if !self.style.live {
+            for group in &groups {
+                page.group(group);
+                page.text.push('\n');
+            }
         }
-        if overflow > 0 {
+        if overflow > 0 && !self.style.live {
             page.entry(
                 "more",
                 &format!(

@@ -22,6 +22,8 @@ pub trait Source {
 pub enum Next<'a> {
     /// A frame.
     Frame(Frame<'a>),
+    /// Nothing now, but there may be more: only of what is live.
+    Idle,
     /// Nothing more will come.
     End,
 }
@@ -56,6 +58,22 @@ pub enum SourceError {
         offset: u64,
         /// What was found there.
         what: String,
+    },
+    /// An interface cannot be captured on.
+    #[error("cannot capture on {interface}: {reason}")]
+    Live {
+        /// The interface.
+        interface: String,
+        /// Why.
+        reason: String,
+    },
+    /// The system lets this process capture nothing.
+    #[error("no right to capture on {interface}: {help}")]
+    Rights {
+        /// The interface.
+        interface: String,
+        /// What is missing, and the one command that helps.
+        help: String,
     },
     /// A filter is wrong, or cannot be used on this link type or build.
     #[error("cannot use the filter {filter:?}: {reason}")]

@@ -6,6 +6,9 @@ use std::collections::btree_map::Entry;
 use super::SourceError;
 use crate::model::LinkType;
 
+/// One instruction of classic BPF: code, jump if true, jump if false, operand.
+pub type Instruction = (u16, u8, u8, u32);
+
 /// Whether `expression` is a filter at all, as far as Ethernet goes: to refuse it before anything is read.
 ///
 /// # Errors
@@ -46,6 +49,18 @@ impl Filter {
         self.program(link).map(|program| program.accepts(bytes))
     }
 
+    /// The instructions of classic BPF, for a kernel to run.
+    ///
+    /// # Errors
+    /// [`SourceError::Filter`] where it does not compile for `link`.
+    pub fn instructions(&mut self, link: LinkType) -> Result<Vec<Instruction>, SourceError> {
+        self.program(link)?.instructions().ok_or_else(|| SourceError::Filter {
+            filter: self.expression.clone(),
+            reason: "libpcap's program cannot be read".to_owned(),
+            link: Some(link),
+        })
+    }
+
     fn program(&mut self, link: LinkType) -> Result<&Program, SourceError> {
         match self.programs.entry(link) {
             Entry::Occupied(known) => Ok(known.into_mut()),
@@ -60,15 +75,16 @@ use libpcap::Program;
 use without::Program;
 
 #[cfg(feature = "pcap")]
-mod libpcap {
+pub(super) mod libpcap {
     //! Programs by libpcap.
 
     use pcap::{BpfProgram, Capture, Linktype};
 
     use super::super::SourceError;
+    use super::Instruction;
     use crate::model::LinkType;
 
-    pub(super) struct Program(BpfProgram);
+    pub(in crate::source) struct Program(BpfProgram);
 
     impl Program {
         pub(super) fn available(_expression: &str) -> Result<(), SourceError> {
@@ -88,12 +104,27 @@ mod libpcap {
         pub(super) fn accepts(&self, bytes: &[u8]) -> bool {
             self.0.filter(bytes)
         }
+
+        /// The crate keeps the fields to itself but writes them: `code jt jf k`.
+        pub(super) fn instructions(&self) -> Option<Vec<Instruction>> {
+            let read = |text: String| {
+                let mut fields = text.split(' ');
+                Some((
+                    fields.next()?.parse().ok()?,
+                    fields.next()?.parse().ok()?,
+                    fields.next()?.parse().ok()?,
+                    fields.next()?.parse().ok()?,
+                ))
+            };
+            self.0.get_instructions().iter().map(|one| read(one.to_string())).collect()
+        }
     }
 
     /// What Linux calls raw IP; the constant of the crate is the file's number.
     const DLT_RAW: Linktype = Linktype(12);
 
-    fn reason(error: pcap::Error) -> String {
+    /// libpcap's own words.
+    pub(in crate::source) fn reason(error: pcap::Error) -> String {
         match error {
             pcap::Error::PcapError(reason) => reason,
             other => other.to_string(),
@@ -114,6 +145,7 @@ mod without {
     //! What stands in where the build has no libpcap.
 
     use super::super::SourceError;
+    use super::Instruction;
     use crate::model::LinkType;
 
     /// Never made.
@@ -129,6 +161,10 @@ mod without {
         }
 
         pub(super) fn accepts(&self, _bytes: &[u8]) -> bool {
+            match *self {}
+        }
+
+        pub(super) fn instructions(&self) -> Option<Vec<Instruction>> {
             match *self {}
         }
     }
@@ -168,6 +204,14 @@ mod tests {
             filter.prepare(LinkType::RAW),
             Err(SourceError::Filter { link: Some(LinkType::RAW), .. })
         ));
+    }
+
+    #[test]
+    fn a_program_can_be_given_to_a_kernel() {
+        let program = Filter::new("").unwrap().instructions(LinkType::RAW).unwrap();
+        assert!(matches!(program[..], [(6, 0, 0, 1..)]), "return all: {program:?}");
+        let program = Filter::new("tcp port 80").unwrap().instructions(LinkType::ETHERNET).unwrap();
+        assert!(program.len() > 10 && program.iter().any(|&(.., operand)| operand == 80));
     }
 
     #[test]

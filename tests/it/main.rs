@@ -18,6 +18,8 @@ mod evasion;
 mod generate;
 mod generated;
 mod house;
+#[cfg(target_os = "linux")]
+mod live;
 mod pages;
 mod pieces;
 mod placement;

@@ -203,7 +203,7 @@ fn capture(path: &Path, rules: RuleSet, world: &World<'_>, out: &mut dyn Write) 
     };
     let table = Spec { format: crate::sink::format("table")?, place: Place::Standard };
     let mut fan = Fan::default();
-    fan.add(table.to_string(), table.open(world.style(), false)?);
+    fan.add(table.to_string(), super::super::telling::plain(&table, world)?);
     let inputs: Vec<_> = source::inputs(&[path.to_path_buf()]).into_iter().filter_map(Result::ok).collect();
     let mut failed = false;
     let mut fail = |failure: crate::sink::Failure| {
@@ -308,7 +308,8 @@ checks = ["password"]
         std::fs::write(&path, RULES).unwrap();
         let rules = RuleSet::load(false, &[path]).unwrap();
         let mut out = Vec::new();
-        report(text.as_bytes(), &rules, reveal, Style { color: false, width: 100 }, &mut out).unwrap();
+        report(text.as_bytes(), &rules, reveal, Style { color: false, width: 100, live: false }, &mut out)
+            .unwrap();
         String::from_utf8(out).unwrap()
     }
 

@@ -1,0 +1,114 @@
+//! `leaktap capture`: live traffic in, leaks out as they pass.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context as _, bail};
+
+use super::flags::Capture;
+use super::telling::{self, Telling};
+use super::{Exit, World, on_terminal, rules, signals};
+use crate::config::Config;
+use crate::pipeline::{self, Until, Watch};
+use crate::rule::RuleSet;
+use crate::source::filter;
+use crate::source::live::{self, Live, Member, Settings, Way};
+
+/// Runs the command.
+pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
+    let config = &world.config;
+    if flags.fanout > 1 && flags.backend == Way::Pcap {
+        bail!("--fanout is the ring's: leave --backend pcap out");
+    }
+    if let Some(expression) = &config.filter {
+        filter::check(expression)?;
+    }
+    let outputs = config.outputs(on_terminal())?;
+    let in_force = Arc::new(rules::in_force(config)?);
+    // Before anything is captured: the first signal may come at once.
+    let options = telling::options(world)?;
+    let reload = signals::reload().context("cannot handle signals")?;
+    let interfaces = open(flags, config)?;
+    let mut telling = Telling::lasting(&outputs, flags.rotation(), world)?;
+    let names: Vec<&str> = interfaces.iter().map(Live::name).collect();
+    tracing::info!("capturing on {}", names.join(", "));
+
+    let until = Until { count: flags.count, duration: flags.duration };
+    let mut watching = Watching { config, reload };
+    let outcome = pipeline::capture(
+        interfaces,
+        in_force,
+        &options,
+        until,
+        &mut |event| telling.event(event),
+        &mut watching,
+    );
+    telling.finish();
+    Ok(telling::exit(outcome, config.fail_on, telling.failed))
+}
+
+/// Every interface, each once, with as many readers as asked for.
+fn open(flags: &Capture, config: &Config) -> anyhow::Result<Vec<Live>> {
+    let settings = Settings {
+        way: flags.backend,
+        filter: config.filter.clone(),
+        buffer: usize::from(flags.buffer) << 20,
+        promiscuous: flags.promiscuous,
+    };
+    let mut seen = HashSet::new();
+    let mut open = Vec::new();
+    for word in &flags.interface {
+        let name = live::named(word)?;
+        if !seen.insert(name.clone()) {
+            continue;
+        }
+        // Groups are numbered within a network namespace: the process tells them apart.
+        let group = (std::process::id() as u16).wrapping_add(seen.len() as u16);
+        for index in 0..u64::from(flags.fanout) {
+            let of = u64::from(flags.fanout);
+            let member = (of > 1).then_some(Member { group, index, of });
+            open.push(Live::open(&name, &settings, member)?);
+        }
+    }
+    Ok(open)
+}
+
+/// Says how the run goes, and reads the rules again where a signal asks for it.
+struct Watching<'a> {
+    config: &'a Config,
+    reload: Arc<AtomicBool>,
+}
+
+impl Watch for Watching<'_> {
+    fn problem(&mut self, problem: &str) {
+        tracing::error!("{problem}");
+    }
+
+    fn note(&mut self, note: &str) {
+        tracing::warn!("{note}");
+    }
+
+    fn skipped(&mut self, _path: &str) {}
+
+    fn rules(&mut self) -> Option<Arc<RuleSet>> {
+        if !self.reload.swap(false, Ordering::Relaxed) {
+            return None;
+        }
+        match rules::in_force(self.config) {
+            Ok(rules) => {
+                tracing::warn!("the rules were read again: {} are in force", rules.rules().len());
+                Some(Arc::new(rules))
+            }
+            Err(error) => {
+                for line in format!("{error:#}").lines() {
+                    tracing::error!("{line}");
+                }
+                tracing::error!("the rules in force stay as they were");
+                None
+            }
+        }
+    }
+
+    fn progress(&mut self, _bytes: u64, _leaks: u64) {}
+}

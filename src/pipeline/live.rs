@@ -1,0 +1,448 @@
+//! Live capture: nothing here waits for what is slower; frames that nobody has time for are dropped, counted and told.
+//!
+//! ```text
+//! reader, one an interface ──batches, by shard; drops where full──▶ worker 1..n (own engine) ──what is released──▶ caller's thread
+//! ```
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+
+use crate::engine::{Engine, Intake, LIMITS, Released, Settings, Stats};
+use crate::model::Timestamp;
+use crate::model::event::{Event, Lost};
+use crate::packet;
+use crate::rule::RuleSet;
+use crate::source::live::DRAIN;
+use crate::source::{Live, Next, Source as _};
+
+use super::batch::{self, Batch};
+use super::teller::Teller;
+use super::{Flow, Options, Outcome, Read, Watch};
+
+/// Batches that wait before a worker; what comes while all are full is dropped.
+const QUEUE: usize = 64;
+/// How often time goes on where no frame comes, and how late a signal may be noticed.
+const TICK: Duration = Duration::from_millis(100);
+/// Frames reach this program so much later than they were captured, at most, while nothing is backed up.
+const LAG: Duration = Duration::from_millis(200);
+/// How often it is asked what was lost.
+const COUNT: Duration = Duration::from_secs(1);
+/// How often further sightings are told (CONTRACT: events).
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// When a capture ends by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Until {
+    /// After so many frames.
+    pub count: Option<u64>,
+    /// After so long.
+    pub duration: Option<Duration>,
+}
+
+/// Captures until it is stopped or `until` is reached, and tells what is found as it is found. In the end what is under way is
+/// still read, and the summary told.
+pub fn capture(
+    interfaces: Vec<Live>,
+    rules: Arc<RuleSet>,
+    options: &Options,
+    until: Until,
+    on: &mut dyn FnMut(&Event) -> Flow,
+    watch: &mut dyn Watch,
+) -> Outcome {
+    let mut teller = Teller::new(options, &rules, on);
+    let state = State {
+        ended: AtomicBool::new(false),
+        stop: &options.stop,
+        start: now(),
+        left: until.count.map(AtomicU64::new),
+        rules: Mutex::new(Arc::clone(&rules)),
+        edition: AtomicU64::new(0),
+    };
+    let settings = Settings { rules, key: options.key.clone(), limits: LIMITS, explain: options.explain };
+    let jobs = options.jobs.max(1);
+    let (words, heard) = bounded::<Word>(64);
+    let (spares_in, spares) = bounded::<Batch>(jobs * 4);
+    let mut read = Read { sources: interfaces.len() as u64, ..Read::default() };
+    thread::scope(|scope| {
+        let mut queues = Vec::with_capacity(jobs);
+        let mut threads = Vec::new();
+        for _ in 0..jobs {
+            let (queue, orders) = bounded::<Order>(QUEUE);
+            queues.push(queue);
+            let (words, spares, settings, state) = (words.clone(), spares_in.clone(), &settings, &state);
+            threads.push(scope.spawn(move || work(settings, state, &orders, &words, &spares)));
+        }
+        for live in interfaces {
+            let (queues, spares, words, state) = (queues.clone(), spares.clone(), words.clone(), &state);
+            threads.push(scope.spawn(move || Reader::new(live, queues, spares, words, state).run()));
+        }
+        drop((queues, words));
+        read.drops = collect(&heard, &state, until.duration, &mut teller, watch);
+        let mut seconds: f64 = 0.0;
+        for thread in threads {
+            match thread.join() {
+                Ok(stats) => {
+                    seconds = seconds.max(stats.seconds);
+                    read.stats.add(&stats);
+                }
+                // A thread of ours ends by panic only by a fault of the program, which goes on here.
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        // Interfaces are captured on at the same time.
+        read.stats.seconds = seconds;
+    });
+    teller.finish(&read);
+    Outcome { worst: teller.worst, problems: read.problems, skipped: 0 }
+}
+
+/// What all threads look at.
+struct State<'a> {
+    ended: AtomicBool,
+    stop: &'a AtomicBool,
+    start: Timestamp,
+    /// Frames that may come yet.
+    left: Option<AtomicU64>,
+    rules: Mutex<Arc<RuleSet>>,
+    /// Grows with each change of the rules.
+    edition: AtomicU64,
+}
+
+impl State<'_> {
+    fn is_over(&self) -> bool {
+        self.ended.load(Ordering::Relaxed) || self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Whether one more frame may be taken.
+    fn admits(&self) -> bool {
+        let Some(left) = &self.left else { return true };
+        left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
+}
+
+enum Order {
+    Batch(Arc<str>, Batch),
+    /// No frame came until then.
+    Tick(Timestamp),
+}
+
+enum Word {
+    Released(Arc<str>, Vec<Released>),
+    Lost(Lost),
+    Note(String),
+    Problem(String),
+}
+
+fn work(
+    settings: &Settings,
+    state: &State<'_>,
+    orders: &Receiver<Order>,
+    words: &Sender<Word>,
+    spares: &Sender<Batch>,
+) -> Stats {
+    let mut engine = Engine::new(settings);
+    engine.live_since(state.start);
+    let mut source: Arc<str> = Arc::from("");
+    let mut last = (0, Timestamp::default());
+    let mut edition = 0;
+    let tell = |engine: &mut Engine, source: &Arc<str>| {
+        if engine.has_released() {
+            // Nobody listens any more only where the caller's thread has panicked.
+            let _ = words.send(Word::Released(Arc::clone(source), engine.released().collect()));
+        }
+    };
+    for order in orders {
+        let newest = state.edition.load(Ordering::Acquire);
+        if edition != newest {
+            edition = newest;
+            engine.follow(Arc::clone(&state.rules.lock().unwrap_or_else(PoisonError::into_inner)));
+        }
+        match order {
+            Order::Batch(from, mut batch) => {
+                engine.begin(Arc::clone(&from));
+                source = from;
+                batch.each(|frame, shard| {
+                    last = (frame.number, last.1.max(frame.time));
+                    engine.packet(shard, &packet::decode(frame), frame.number, frame.time);
+                });
+                batch.clear();
+                // No room for a spare: it is dropped.
+                let _ = spares.try_send(batch);
+            }
+            Order::Tick(time) => engine.advance(last.0, time),
+        }
+        tell(&mut engine, &source);
+    }
+    engine.finish(last.0, last.1);
+    tell(&mut engine, &source);
+    engine.stats().clone()
+}
+
+/// Reads one interface.
+struct Reader<'a> {
+    live: Live,
+    name: Arc<str>,
+    queues: Vec<Sender<Order>>,
+    spares: Receiver<Batch>,
+    words: Sender<Word>,
+    state: &'a State<'a>,
+    intake: Intake,
+    batches: Vec<Batch>,
+    /// Bytes that the batches hold.
+    waiting: usize,
+    /// The last frame, and the one at which losses were last counted.
+    last: (u64, Timestamp),
+    counted: u64,
+    /// Frames and bytes dropped because a queue was full, and the first and last of them.
+    full: Option<(u64, u64, [u64; 2])>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(
+        live: Live,
+        queues: Vec<Sender<Order>>,
+        spares: Receiver<Batch>,
+        words: Sender<Word>,
+        state: &'a State<'a>,
+    ) -> Self {
+        Self {
+            name: Arc::from(live.name()),
+            batches: queues.iter().map(|_| Batch::default()).collect(),
+            live,
+            queues,
+            spares,
+            words,
+            state,
+            intake: Intake::default(),
+            waiting: 0,
+            last: (0, Timestamp::default()),
+            counted: 0,
+            full: None,
+        }
+    }
+
+    fn run(mut self) -> Stats {
+        let mut ticked = Instant::now();
+        let mut counted = ticked;
+        let mut ending: Option<Instant> = None;
+        let mut is_told = false;
+        loop {
+            let mut is_idle = false;
+            match self.live.next() {
+                Ok(Next::Frame(frame)) => {
+                    if !self.state.admits() {
+                        self.state.ended.store(true, Ordering::Relaxed);
+                        break;
+                    }
+                    self.last = (frame.number, frame.time);
+                    if let Some((shard, _)) = self.intake.sort(&frame)
+                        && let Some(batch) = self.batches.get_mut(shard % self.queues.len())
+                    {
+                        self.waiting += batch.add(&frame, shard);
+                    }
+                    if self.waiting < batch::BYTES && frame.number % 64 != 0 {
+                        continue;
+                    }
+                }
+                Ok(Next::Idle) => is_idle = true,
+                Ok(Next::End) => break,
+                Err(error) => {
+                    let _ = self.words.send(Word::Problem(error.to_string()));
+                    break;
+                }
+            }
+            if is_idle || self.waiting >= batch::BYTES {
+                self.give_out();
+            }
+            if ticked.elapsed() >= TICK {
+                ticked = Instant::now();
+                // While frames are backed up time goes on by theirs.
+                self.tick(if is_idle { now() } else { self.last.1 });
+            }
+            if counted.elapsed() >= COUNT {
+                counted = Instant::now();
+                self.count();
+                if self.intake.has_unknown_links() && !std::mem::replace(&mut is_told, true) {
+                    let note = format!("{}: frames of its link type are not looked into", self.name);
+                    let _ = self.words.send(Word::Note(note));
+                }
+            }
+            for note in self.live.notes() {
+                let _ = self.words.send(Word::Note(note));
+            }
+            if ending.is_none() && self.state.is_over() {
+                ending = Some(Instant::now());
+            }
+            // What the kernel holds comes still: until there is nothing, but not for ever.
+            if let Some(since) = ending.map(|since| since.elapsed())
+                && (since >= DRAIN && is_idle || since >= 10 * DRAIN)
+            {
+                break;
+            }
+        }
+        self.give_out();
+        self.count();
+        self.intake.end_capture();
+        self.intake.stats().clone()
+    }
+
+    fn give_out(&mut self) {
+        self.waiting = 0;
+        for (batch, queue) in self.batches.iter_mut().zip(&self.queues) {
+            if batch.extent().is_none() {
+                continue;
+            }
+            let spare = self.spares.try_recv().unwrap_or_default();
+            let full = std::mem::replace(batch, spare);
+            match queue.try_send(Order::Batch(Arc::clone(&self.name), full)) {
+                Ok(()) => {}
+                Err(TrySendError::Full(Order::Batch(_, mut dropped))) => {
+                    if let Some((frames, bytes, [first, last])) = dropped.extent() {
+                        let (more, size, [start, _]) = self.full.unwrap_or((0, 0, [first, last]));
+                        self.full = Some((more + frames, size + bytes, [start.min(first), last]));
+                    }
+                    dropped.clear();
+                    *batch = dropped;
+                }
+                // The worker has panicked: its join says so.
+                Err(_) => self.state.ended.store(true, Ordering::Relaxed),
+            }
+        }
+    }
+
+    fn tick(&self, time: Timestamp) {
+        let time = Timestamp::from_nanos(time.as_nanos().saturating_sub(LAG.as_nanos() as i64));
+        for queue in &self.queues {
+            // Where there is no room there are frames, and time goes on by them.
+            let _ = queue.try_send(Order::Tick(time));
+        }
+    }
+
+    /// Tells what was lost since the last time.
+    fn count(&mut self) {
+        let drops = self.live.drops();
+        let frames = [self.counted, self.last.0];
+        self.counted = self.last.0;
+        let lost = |reason: &str, count, bytes, frames| Lost {
+            reason: reason.to_owned(),
+            flow: None,
+            direction: None,
+            count,
+            bytes,
+            frames,
+            source: self.name.to_string(),
+        };
+        let mut all = Vec::new();
+        if drops.kernel > 0 {
+            all.push(lost("kernel-drop", drops.kernel, 0, frames));
+        }
+        if drops.interface > 0 {
+            all.push(lost("interface-drop", drops.interface, 0, frames));
+        }
+        if let Some((count, bytes, frames)) = self.full.take() {
+            all.push(lost("queue-drop", count, bytes, frames));
+        }
+        for lost in all {
+            let _ = self.words.send(Word::Lost(lost));
+        }
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::default().after(since)
+}
+
+/// Tells what comes until all threads are done; how many frames were dropped.
+fn collect(
+    heard: &Receiver<Word>,
+    state: &State<'_>,
+    duration: Option<Duration>,
+    teller: &mut Teller<'_>,
+    watch: &mut dyn Watch,
+) -> u64 {
+    let begun = Instant::now();
+    let mut again = begun;
+    let mut drops = 0;
+    loop {
+        match heard.recv_timeout(TICK) {
+            Ok(Word::Released(source, released)) => {
+                released.into_iter().for_each(|released| teller.tell(released, &source, watch));
+                teller.settle();
+            }
+            Ok(Word::Lost(lost)) => {
+                drops += lost.count;
+                teller.lost(lost);
+            }
+            Ok(Word::Note(note)) => watch.note(&note),
+            Ok(Word::Problem(problem)) => watch.problem(&problem),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return drops,
+        }
+        if again.elapsed() >= AGAIN {
+            again = Instant::now();
+            teller.again();
+        }
+        if let Some(rules) = watch.rules() {
+            teller.follow(&rules);
+            *state.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
+            state.edition.fetch_add(1, Ordering::Release);
+        }
+        if teller.is_stopped() || duration.is_some_and(|duration| begun.elapsed() >= duration) {
+            state.ended.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Frame, LinkType};
+    use crate::source::live::{Settings as Capturing, Way};
+
+    #[test]
+    fn a_full_queue_drops_whole_frames_and_counts_them() {
+        let stop = AtomicBool::new(false);
+        let state = State {
+            ended: AtomicBool::new(false),
+            stop: &stop,
+            start: now(),
+            left: Some(AtomicU64::new(2)),
+            rules: Mutex::new(Arc::new(RuleSet::load(false, &[]).unwrap())),
+            edition: AtomicU64::new(0),
+        };
+        // An interface that is not there is waited for: no right is needed.
+        let settings = Capturing { way: Way::Auto, filter: None, buffer: 2 << 20, promiscuous: false };
+        let live = Live::open("nosuch0", &settings, None).unwrap();
+        let (queue, orders) = bounded::<Order>(1);
+        let (_spares, spares) = bounded::<Batch>(1);
+        let (words, heard) = bounded::<Word>(8);
+        let mut reader = Reader::new(live, vec![queue], spares, words, &state);
+        for number in 1..=5 {
+            let bytes = [0; 60];
+            let frame = Frame {
+                number,
+                time: Timestamp::default(),
+                link: LinkType::ETHERNET,
+                bytes: &bytes,
+                original_len: 60,
+            };
+            reader.batches[0].add(&frame, 0);
+            reader.give_out();
+        }
+        reader.count();
+        let Ok(Word::Lost(lost)) = heard.try_recv() else { panic!("nothing was told") };
+        assert_eq!((lost.reason.as_str(), lost.source.as_str()), ("queue-drop", "nosuch0"));
+        assert_eq!((lost.count, lost.bytes, lost.frames), (4, 240, [2, 5]));
+        reader.count();
+        assert!(heard.try_recv().is_err(), "told once");
+        assert!(
+            matches!(orders.try_recv(), Ok(Order::Batch(_, batch)) if batch.extent() == Some((1, 60, [1, 1])))
+        );
+        assert_eq!([state.admits(), state.admits(), state.admits()], [true, true, false]);
+    }
+}

@@ -1,0 +1,149 @@
+//! A file that lasts: appended to, line by line, and put aside by size or age.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// When a file is put aside, and how many are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// Before it grows over so many bytes.
+    pub size: Option<u64>,
+    /// Once it was written to for so long.
+    pub every: Option<Duration>,
+    /// Older ones kept, as `file.1` (the newest) to `file.N`.
+    pub keep: u32,
+}
+
+/// The file and when it was begun.
+pub(super) struct Rotating {
+    path: PathBuf,
+    rotation: Rotation,
+    mode: u32,
+    file: File,
+    size: u64,
+    begun: Instant,
+    /// A line broke off: the next begins with a line break.
+    is_torn: bool,
+}
+
+impl Rotating {
+    pub(super) fn open(path: &Path, mode: u32, rotation: Rotation) -> io::Result<Self> {
+        let file = append(path, mode)?;
+        let size = file.metadata()?.len();
+        Ok(Self { path: path.to_owned(), rotation, mode, file, size, begun: Instant::now(), is_torn: false })
+    }
+
+    fn is_due(&self, more: usize) -> bool {
+        let is_full = self.rotation.size.is_some_and(|most| self.size + more as u64 > most);
+        let is_old = self.rotation.every.is_some_and(|every| self.begun.elapsed() >= every);
+        self.size > 0 && (is_full || is_old)
+    }
+
+    /// `file.2` becomes `file.3`, `file.1` `file.2`, the file itself `file.1`.
+    fn rotate(&mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        for number in (1..self.rotation.keep).rev() {
+            match fs::rename(self.aside(number), self.aside(number + 1)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        if self.rotation.keep > 0 {
+            fs::rename(&self.path, self.aside(1))?;
+        } else {
+            fs::remove_file(&self.path)?;
+        }
+        self.file = append(&self.path, self.mode)?;
+        (self.size, self.begun, self.is_torn) = (0, Instant::now(), false);
+        Ok(())
+    }
+
+    fn aside(&self, number: u32) -> PathBuf {
+        let mut name = OsString::from(&self.path);
+        name.push(format!(".{number}"));
+        PathBuf::from(name)
+    }
+}
+
+/// Takes one line at each call.
+impl Write for Rotating {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.is_due(line.len()) {
+            self.rotate()?;
+        }
+        if self.is_torn {
+            self.file.write_all(b"\n")?;
+            self.is_torn = false;
+        }
+        let mut rest = line;
+        while !rest.is_empty() {
+            match self.file.write(rest) {
+                Ok(written) => {
+                    self.size += written as u64;
+                    rest = rest.get(written..).unwrap_or_default();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.is_torn = rest.len() < line.len();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn append(path: &Path, mode: u32) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(mode).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(folder: &Path) -> Vec<(String, String)> {
+        let mut found: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| {
+                let path = entry.unwrap().path();
+                (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(&path).unwrap())
+            })
+            .collect();
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn a_file_is_put_aside_before_it_grows_too_large() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("l");
+        let rotation = Rotation { size: Some(8), every: None, keep: 2 };
+        for lines in [&["one\n", "two\n", "three\n"][..], &["a line too long\n", "x\n", "y\n"]] {
+            let mut file = Rotating::open(&path, 0o600, rotation).unwrap();
+            for line in lines {
+                file.write_all(line.as_bytes()).unwrap();
+            }
+        }
+        let expected = [("l", "x\ny\n"), ("l.1", "a line too long\n"), ("l.2", "three\n")];
+        assert_eq!(texts(folder.path()), expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
+    }
+
+    #[test]
+    fn a_file_is_put_aside_by_age_and_without_any_kept_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let rotation = Rotation { size: None, every: Some(Duration::ZERO), keep: 0 };
+        let mut file = Rotating::open(&folder.path().join("l"), 0o600, rotation).unwrap();
+        for line in ["one\n", "two\n"] {
+            file.write_all(line.as_bytes()).unwrap();
+        }
+        assert_eq!(texts(folder.path()), [("l".to_owned(), "two\n".to_owned())]);
+    }
+}

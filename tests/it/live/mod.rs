@@ -1,0 +1,170 @@
+//! Live capture in network namespaces of its own, as root; elsewhere these tests say why they are skipped.
+
+mod ends;
+mod net;
+mod rights;
+mod sinks;
+
+use leaktap::source::memory::connection::Connection;
+use net::Net;
+
+/// Made up.
+const STRIPE: &str = "sk_live_q7Vd3TzN9mKw2RbX5cYh8PfL";
+
+fn leaking(host: &str) -> String {
+    format!("http://{host}:8080/ok?api_key={STRIPE}")
+}
+
+/// Both ways of the frames.
+const WAYS: [&str; 2] = ["ring", "pcap"];
+
+#[test]
+fn a_leak_is_told_as_it_passes_on_every_kind_of_interface() {
+    let Some(net) = Net::new() else { return };
+    let _near = net.server(0);
+    let _far = net.server(1);
+    for way in WAYS {
+        for (interface, host, filter) in [
+            ("lo", "127.0.0.1", "tcp port 8080"),
+            ("127.0.0.1", "127.0.0.1", "tcp port 8080"),
+            ("va", "10.9.0.2", "tcp port 8080"),
+            ("any", "127.0.0.1", "tcp port 8080"),
+            ("any", "10.9.0.2", "tcp port 8080 and host 10.9.0.2"),
+        ] {
+            let case = format!("{way} {interface} {filter}");
+            let capture = net.capture(0, &["-i", interface, "--backend", way, "--filter", filter]);
+            net.curl(0, &[leaking(host)]);
+            let leak = capture.event("leak");
+            assert_eq!(leak["rule"], "stripe-secret-key", "{case}");
+            assert_eq!(leak["http"]["status"], 200, "{case}");
+            let name = if interface == "127.0.0.1" { "lo" } else { interface };
+            assert_eq!(leak["source"], name, "{case}");
+            let (code, rest, said) = capture.end();
+            assert_eq!(code, 0, "{case}: {said}");
+            let summary = rest.last().unwrap();
+            assert_eq!(summary["type"], "summary", "{case}");
+            assert_eq!((&summary["drops"], &summary["gaps"]), (&0.into(), &0.into()), "{case}");
+            assert_eq!(summary["again"], 0, "{case}: frames that come twice are one");
+        }
+    }
+}
+
+#[test]
+fn a_vlan_tag_that_the_kernel_took_off_is_put_back() {
+    let Some(net) = Net::new() else { return };
+    let request = format!("GET /?api_key={STRIPE} HTTP/1.1\r\nHost: api.example.com\r\n\r\n");
+    for way in WAYS {
+        for (interface, filter, passes) in
+            [("vb", "vlan 7 and tcp", true), ("vb", "", true), ("any", "", true), ("vb", "vlan 8", false)]
+        {
+            let case = format!("{way} {interface} {filter}");
+            let frames = Connection::new(([192, 0, 2, 10], 51_000).into(), ([192, 0, 2, 80], 8080).into())
+                .handshake()
+                .to_server(request.as_bytes())
+                .to_client(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                .finish()
+                .frames();
+            let capture = net.capture(1, &["-i", interface, "--backend", way, "--filter", filter]);
+            net.send_tagged(&frames);
+            let (code, events, said) = capture.end();
+            assert_eq!(code, 0, "{case}: {said}");
+            let found = events.iter().filter(|event| event["rule"] == "stripe-secret-key").count();
+            assert_eq!(found, usize::from(passes), "{case}: {events:?}");
+        }
+    }
+}
+
+#[test]
+fn several_interfaces_readers_and_workers_tell_one_story() {
+    let Some(net) = Net::new() else { return };
+    let _near = net.server(0);
+    let _far = net.server(1);
+    for arguments in [
+        &["-i", "lo", "-i", "va", "-i", "lo", "--jobs", "3"][..],
+        &["-i", "lo", "-i", "va", "--fanout", "3", "--jobs", "2"],
+        &["-i", "lo", "-i", "va", "--backend", "pcap", "--jobs", "1"],
+    ] {
+        let capture = net.capture(0, &[arguments, &["--filter", "tcp"]].concat());
+        net.curl(0, &[leaking("127.0.0.1")]);
+        assert_eq!(capture.event("leak")["source"], "lo", "{arguments:?}");
+        net.curl(0, &[leaking("10.9.0.2")]);
+        assert_eq!(capture.event("leak")["source"], "va", "{arguments:?}");
+        let (code, rest, said) = capture.end();
+        assert_eq!((code, rest.last().unwrap()["gaps"].as_u64()), (0, Some(0)), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_request_without_an_answer_is_told_though_nothing_more_comes() {
+    let Some(net) = Net::new() else { return };
+    let mut deaf = net.command(0, "python3");
+    deaf.args([
+        "-c",
+        "import socket, sys\ns = socket.create_server(('127.0.0.1', 8080))\nprint('ready', flush=True)\nsys.stdin = open('/dev/zero')\nimport signal; signal.pause()",
+    ]);
+    let deaf = net::Running::start(deaf);
+    deaf.line(|line| line == "ready");
+    for way in WAYS {
+        let capture = net.capture(0, &["-i", "lo", "--backend", way]);
+        let mut client = net.command(0, "curl");
+        client.args(["-s", "--max-time", "60", "--noproxy", "*", &leaking("127.0.0.1")]);
+        let _client = net::Running::start(client);
+        let leak = capture.event("leak");
+        assert!(leak["http"]["status"].is_null(), "{way}");
+        assert_eq!(capture.end().0, 0, "{way}");
+    }
+}
+
+#[test]
+fn identities_of_one_capture_are_not_those_of_the_next() {
+    let Some(net) = Net::new() else { return };
+    let _server = net.server(0);
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let capture = net.capture(0, &["-i", "lo", "--filter", "tcp"]);
+        net.curl(0, &[leaking("127.0.0.1")]);
+        ids.push(capture.event("leak")["id"].clone());
+        capture.end();
+    }
+    assert_ne!(ids[0], ids[1]);
+}
+
+#[test]
+fn a_table_shows_each_leak_as_it_comes() {
+    let Some(net) = Net::new() else { return };
+    let _server = net.server(0);
+    let capture = net.leaktap(0, &["capture", "-v", "-i", "lo", "--format", "table"]);
+    capture.said(|line| line.contains("capturing on lo"));
+    net.curl(0, &[leaking("127.0.0.1")]);
+    capture.line(|line| line.contains("Stripe secret key"));
+    capture.signal("TERM");
+    capture.line(|line| line.contains("found  1 high"));
+}
+
+#[test]
+fn rules_are_read_again_and_wrong_ones_change_nothing() {
+    let Some(net) = Net::new() else { return };
+    let _server = net.server(0);
+    let rule = |id: &str| {
+        format!(
+            "[[rules]]\nid = \"{id}\"\ndescription = \"Made up\"\nregex = '''(mk_[a-z0-9]{{12}})'''\nkeywords = [\"mk_\"]\n"
+        )
+    };
+    net.write("rules.toml", rule("first-rule"));
+    let capture = net.capture(0, &["-i", "lo", "--rules", "rules.toml", "--no-default-rules", "--every"]);
+    let url = ["http://127.0.0.1:8080/ok?q=mk_a1b2c3d4e5f6".to_owned()];
+    net.curl(0, &url);
+    assert_eq!(capture.event("leak")["rule"], "first-rule");
+    net.write("rules.toml", rule("second-rule"));
+    capture.signal("HUP");
+    capture.said(|line| line.contains("the rules were read again: 1"));
+    // The workers take the rules with their next batch.
+    net.curl(0, &url);
+    assert_eq!(capture.event("leak")["rule"], "second-rule");
+    net.write("rules.toml", "[[rules]]\nid = 7\n");
+    capture.signal("HUP");
+    capture.said(|line| line.contains("stay as they were"));
+    net.curl(0, &url);
+    assert_eq!(capture.event("leak")["rule"], "second-rule");
+    assert_eq!(capture.end().0, 0);
+}

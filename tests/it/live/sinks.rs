@@ -1,0 +1,124 @@
+//! Sinks that last while traffic is captured: what they are given, and that a bad one stops nothing.
+
+use std::fs;
+use std::process::Command;
+
+use super::leaking;
+use super::net::{Net, Running};
+
+#[test]
+fn files_are_appended_to_and_put_aside() {
+    let Some(net) = Net::new() else { return };
+    let _server = net.server(0);
+    for _ in 0..2 {
+        let capture = net.capture(
+            0,
+            &["-i", "lo", "--filter", "tcp", "--sink", "ndjson:out/leaks", "--rotate-every", "1h"],
+        );
+        net.curl(0, &[leaking("127.0.0.1")]);
+        capture.event("leak");
+        assert_eq!(capture.end().0, 0);
+    }
+    let text = fs::read_to_string(net.path("out/leaks")).unwrap();
+    let kinds: Vec<&str> = text
+        .lines()
+        .map(|line| if line.contains("\"type\":\"leak\"") { "leak" } else { "summary" })
+        .collect();
+    assert_eq!(kinds, ["leak", "summary", "leak", "summary"]);
+}
+
+#[test]
+fn a_system_log_and_a_web_server_get_what_is_found() {
+    let Some(net) = Net::new() else { return };
+    let _server = net.server(0);
+    let mut hook = net.command(0, "python3");
+    hook.args([
+        "-c",
+        "import http.server as h\n\
+         class H(h.BaseHTTPRequestHandler):\n\
+         \x20def do_POST(s):\n\
+         \x20 print(s.rfile.read(int(s.headers['Content-Length'])).decode(), end='', flush=True)\n\
+         \x20 s.send_response(204); s.end_headers()\n\
+         s = h.HTTPServer(('127.0.0.1', 8081), H)\n\
+         print('ready', flush=True)\n\
+         s.serve_forever()",
+    ]);
+    let hook = Running::start(hook);
+    hook.line(|line| line == "ready");
+    let mut log = net.command(0, "python3");
+    log.args([
+        "-c",
+        "import socket\n\
+         s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+         s.bind(('127.0.0.1', 514))\n\
+         print('ready', flush=True)\n\
+         while True: print(s.recv(65536).decode(), flush=True)",
+    ]);
+    let log = Running::start(log);
+    log.line(|line| line == "ready");
+    let capture = net.capture(
+        0,
+        &[
+            "-i",
+            "lo",
+            "--filter",
+            "tcp port 8080",
+            "--sink",
+            "syslog:udp://127.0.0.1",
+            "--sink",
+            "webhook:http://127.0.0.1:8081/hook",
+        ],
+    );
+    net.curl(0, &[leaking("127.0.0.1")]);
+    let leak = capture.event("leak");
+    assert_eq!(hook.event("leak"), leak);
+    let message = log.line(|line| line.contains(" leaktap "));
+    assert!(message.starts_with("<83>1 20") && message.contains(" leak - {\"v\":1,"), "{message}");
+    assert_eq!(capture.end().0, 0);
+}
+
+#[test]
+fn sinks_that_are_full_dead_or_stuck_stop_nothing() {
+    let Some(net) = Net::new() else { return };
+    let _server = net.server(0);
+    assert!(Command::new("mkfifo").arg(net.path("stuck")).status().unwrap().success());
+    // Open for reading too, so that the sink can be opened; nobody ever reads.
+    let _reader = fs::File::options().read(true).write(true).open(net.path("stuck")).unwrap();
+    let capture = net.capture(
+        0,
+        &[
+            "-i",
+            "lo",
+            "--filter",
+            "tcp port 8080",
+            "--every",
+            "--sink",
+            "ndjson:/dev/full",
+            "--sink",
+            "syslog:tcp://127.0.0.1:9",
+            "--sink",
+            "webhook:http://127.0.0.1:9/made-up-token",
+            "--sink",
+            "ndjson:stuck",
+        ],
+    );
+    for _ in 0..300 {
+        net.curl(0, &[leaking("127.0.0.1")]);
+        capture.event("leak");
+    }
+    let (code, events, said) = capture.end();
+    assert_eq!(code, 2, "what did not reach a sink is told");
+    assert_eq!(events.last().unwrap()["type"], "summary");
+    for words in [
+        "the sink ndjson:/dev/full fails: No space left on device",
+        "the sink syslog:tcp://127.0.0.1:9 fails: ",
+        "http://127.0.0.1:9/… takes no events: ",
+        "they are kept and sent later",
+        "cannot write to the sink ndjson:stuck: it took no event",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(!said.contains("made-up-token"), "{said}");
+    let kept: Vec<_> = fs::read_dir(net.path("state/leaktap/spool")).unwrap().collect();
+    assert_eq!(kept.len(), 1);
+}
