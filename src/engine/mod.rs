@@ -218,7 +218,7 @@ impl Engine {
     /// From here on these rules are in force.
     pub fn follow(&mut self, rules: Arc<RuleSet>) {
         self.workshop.inspector.rules = rules;
-        self.workshop.clean = CleanLines::default();
+        self.workshop.clean = Clean::default();
     }
 
     /// What is to be told since the last call, in order.
