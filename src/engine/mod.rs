@@ -209,6 +209,13 @@ impl Engine {
         }
     }
 
+    /// The packets from here on are of the interface `source`; all interfaces of a live capture are one capture.
+    pub fn on_interface(&mut self, source: &Arc<str>) {
+        if !Arc::ptr_eq(&self.workshop.source, source) {
+            self.workshop.source = Arc::clone(source);
+        }
+    }
+
     /// The capture is live and began at `start`: frames are counted anew each time, and identities of one capture are not
     /// those of the next.
     pub fn live_since(&mut self, start: Timestamp) {
@@ -219,6 +226,7 @@ impl Engine {
     pub fn follow(&mut self, rules: Arc<RuleSet>) {
         self.workshop.inspector.rules = rules;
         self.workshop.clean = Clean::default();
+        self.workshop.digest = None;
     }
 
     /// What is to be told since the last call, in order.

@@ -163,7 +163,7 @@ fn work(
         }
         match order {
             Order::Batch(from, mut batch) => {
-                engine.begin(Arc::clone(&from));
+                engine.on_interface(&from);
                 source = from;
                 batch.each(|frame, shard| {
                     last = (frame.number, last.1.max(frame.time));
