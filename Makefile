@@ -85,7 +85,7 @@ captures:
 quality: deps
 	$(CARGO) bench --locked $(FEATURES) --bench quality
 
-# Own code is free of `unsafe`: sanitizers would cost half the speed and find nothing in it.
+# Own code that parses is free of `unsafe`: sanitizers would cost half the speed and find nothing in it.
 TIME    ?= 60
 TARGETS ?= $$($(FUZZ) list)
 FUZZ     = RUSTC_BOOTSTRAP=1 $(CARGO) fuzz

@@ -143,6 +143,20 @@ fn the_only_door_to_a_secret_is_used_where_it_is_reviewed() {
 }
 
 #[test]
+fn only_the_ring_shared_with_the_kernel_is_unsafe() {
+    let folder = root().join("src");
+    let found: Vec<String> = sources(&folder)
+        .into_iter()
+        .filter(|path| {
+            let text = fs::read_to_string(path).unwrap();
+            text.contains("unsafe {") || text.contains("unsafe impl") || text.contains("unsafe fn")
+        })
+        .map(|path| path.strip_prefix(&folder).unwrap().to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(found, ["source/live/ring/socket.rs"]);
+}
+
+#[test]
 fn only_the_command_line_knows_clap_and_anyhow() {
     let folder = root().join("src");
     for path in sources(&folder) {
