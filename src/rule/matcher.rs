@@ -437,7 +437,7 @@ fn is_within_data(before: &[u8]) -> bool {
     const LONG: usize = 512;
     let is_digit = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let run = before.iter().rev().take(LONG).take_while(is_digit).count();
-    run == LONG || run > 0 && before.get(..before.len() - run).is_some_and(|lead| lead.ends_with(b";base64,"))
+    run == LONG || before.get(..before.len() - run).is_some_and(|lead| lead.ends_with(b";base64,"))
 }
 
 fn lower(confidence: Confidence) -> Confidence {
