@@ -18,8 +18,6 @@ const OVERLAP: usize = 16 << 10;
 const CLEAN_OVERLAP: usize = 1 << 10;
 const LATE: usize = 6 << 10;
 const BEFORE: usize = 256;
-/// Room made for a body because its head says how long it will be: heads may lie.
-const RESERVED: usize = 256 << 10;
 /// How much of a body its kind is judged by.
 const SNIFF: usize = 512;
 
@@ -168,8 +166,8 @@ impl Body {
             Coding::Plain => {
                 self.marks.push(before, carrier);
                 if before == 0 {
-                    let room = if self.is_in_pieces() { PIECE + bytes.len() } else { RESERVED };
-                    self.buffer.reserve_exact(self.expected.min(room).max(bytes.len()));
+                    // Heads may lie: no more than the first piece needs.
+                    self.buffer.reserve_exact(self.expected.min(PIECE + bytes.len()).max(bytes.len()));
                 }
                 self.buffer.extend_from_slice(bytes);
             }

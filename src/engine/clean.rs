@@ -32,7 +32,10 @@ impl Clean {
     /// The digest of a text, and of what else decides whether it holds anything.
     pub(super) fn digest(&self, text: &[u8], circumstances: &[&[u8]]) -> u64 {
         let mut digest = Digest::new(self.key, text.len());
-        circumstances.iter().for_each(|circumstance| digest.add_all(circumstance));
+        for circumstance in circumstances {
+            digest.add(&(circumstance.len() as u128).to_le_bytes());
+            digest.add_all(circumstance);
+        }
         digest.add_all(text);
         digest.finish() | 1
     }
@@ -104,6 +107,8 @@ mod tests {
         assert!(!clean.knows(page));
         clean.remember(page);
         assert!(clean.knows(clean.digest(b"nothing here", &[b"text/html"])));
+        let (one, other) = (&[&b"0123456789abcdefg"[..], b""][..], &[&b"0123456789abcdef"[..], b"g"][..]);
+        assert_ne!(clean.digest(b"nothing", one), clean.digest(b"nothing", other), "where each ends counts");
         for other in
             [clean.digest(b"nothing here", &[b"text/css"]), clean.digest(b"nothing there", &[b"text/html"])]
         {

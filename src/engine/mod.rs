@@ -183,8 +183,6 @@ impl Engine {
     /// The frames from here on are of the capture `source`.
     pub fn begin(&mut self, source: Arc<str>) {
         self.workshop.source = source;
-        // Rules may go by it.
-        self.workshop.clean = Clean::default();
     }
 
     /// Takes a packet of `shard` (see [`Intake::sort`]).

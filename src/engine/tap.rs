@@ -192,7 +192,8 @@ impl<'a> Tap<'a> {
         }
         let status = self.conversation.exchange(body.exchange).and_then(|exchange| exchange.status);
         let flags = [is_last, body.exchange == 0, body.partial].map(u8::from);
-        let circumstances: [&[u8]; 5] = [
+        let circumstances: [&[u8]; 6] = [
+            self.workshop.source.as_bytes(),
             body.media.essence.as_bytes(),
             body.media.boundary.as_deref().unwrap_or_default(),
             &flags,

@@ -3,8 +3,8 @@
 /// Bytes taken at once.
 pub const BLOCK: usize = 16;
 
-/// A sum of blocks, each multiplied with itself and folded, under a key of its own (after NH, RFC 4418 section 5.2). Without
-/// the key nobody makes two texts of one digest, other than by chance of about one in 2⁶⁰.
+/// A sum of blocks, each multiplied with itself and folded, under a key of its own (after NH, RFC 4418 section 5.2): which texts
+/// share a digest depends on a key that nobody else has.
 #[derive(Clone, Copy, Debug)]
 pub struct Digest {
     key: u64,
