@@ -1,6 +1,6 @@
 //! Events for an HTTP server: batches of ndjson by POST, tried again with growing pauses, kept on disk until they are taken.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,8 @@ use sha2::{Digest as _, Sha256};
 const BATCH: usize = 256 << 10;
 /// Bytes kept while the server takes nothing; what comes then is dropped, and that is an error.
 const SPOOL: u64 = 64 << 20;
+/// Runs at once that post to one URL.
+const RUNS: usize = 64;
 /// How long one POST may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The first pause after a failure, which doubles, and the longest.
@@ -120,14 +122,20 @@ struct Spool {
 impl Spool {
     fn open(folder: &Path, url: &str) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(folder.join(name(url)))?;
-        let size = file.metadata()?.len();
-        Ok(Self { file, sent: 0, size })
+        for number in 0..RUNS {
+            let path = folder.join(name(url, number));
+            let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+            match file.try_lock() {
+                Ok(()) => {
+                    let size = file.metadata()?.len();
+                    return Ok(Self { file, sent: 0, size });
+                }
+                // Another run posts there too.
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        Err(io::Error::other(format!("{RUNS} runs post there already")))
     }
 
     fn is_empty(&self) -> bool {
@@ -171,11 +179,11 @@ impl Spool {
     }
 }
 
-/// A name of its own for each URL, which does not show it.
-fn name(url: &str) -> PathBuf {
+/// A name of its own for each URL, which does not show it, and for each run at once.
+fn name(url: &str, number: usize) -> PathBuf {
     let digest = Sha256::digest(url.as_bytes());
     let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("webhook-{short}.ndjson").into()
+    format!("webhook-{short}-{number}.ndjson").into()
 }
 
 #[cfg(test)]
@@ -224,14 +232,14 @@ mod tests {
         post.write_all(b"three\n").unwrap();
         post.flush().unwrap();
         drop(post);
-        assert_eq!(fs::read_to_string(folder.path().join(name(&url))).unwrap(), "one\ntwo\nthree\n");
+        assert_eq!(fs::read_to_string(folder.path().join(name(&url, 0))).unwrap(), "one\ntwo\nthree\n");
         // The next run sends what is left, then its own.
         let mut post = Post::open(&url, folder.path()).unwrap();
         post.write_all(b"four\n").unwrap();
         post.flush().unwrap();
         let bodies = server.join().unwrap();
         assert_eq!(bodies, ("one\ntwo\n".into(), "one\ntwo\nthree\n".into(), "four\n".into()));
-        assert_eq!(fs::read_to_string(folder.path().join(name(&url))).unwrap(), "");
+        assert_eq!(fs::read_to_string(folder.path().join(name(&url, 0))).unwrap(), "");
     }
 
     #[test]
@@ -246,6 +254,19 @@ mod tests {
         assert!(spool.is_empty() && spool.next(10).unwrap().is_none());
         spool.size = SPOOL;
         assert!(spool.keep(b"x").is_err());
+    }
+
+    #[test]
+    fn runs_at_once_do_not_share_a_spool() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = "http://192.0.2.1/";
+        let mut one = Spool::open(folder.path(), url).unwrap();
+        one.keep(b"one\n").unwrap();
+        let other = Spool::open(folder.path(), url).unwrap();
+        assert!(other.is_empty());
+        drop(one);
+        let mut next = Spool::open(folder.path(), url).unwrap();
+        assert_eq!(next.next(10).unwrap().unwrap(), b"one\n");
     }
 
     #[test]
