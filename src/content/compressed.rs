@@ -341,13 +341,7 @@ impl Stage {
 }
 
 /// Runs `input` through the first stage and what that makes through the others.
-fn run(
-    stages: &mut [Stage],
-    input: &[u8],
-    last: bool,
-    allowed: u64,
-    out: &mut Vec<u8>,
-) -> Result<(), Stop> {
+fn run(stages: &mut [Stage], input: &[u8], last: bool, allowed: u64, out: &mut Vec<u8>) -> Result<(), Stop> {
     let Some((stage, behind)) = stages.split_first_mut() else {
         out.extend_from_slice(input);
         return Ok(());

@@ -161,9 +161,7 @@ impl Body {
         if matches!(self.coding, Coding::Unknown) {
             self.coding = match Inflater::new(&self.media.encodings) {
                 _ if self.media.encodings.is_empty() => Coding::Plain,
-                Some(inflater) => {
-                    Coding::Encoded(Box::new(Encoded { inflater, held: Vec::new(), done: 0 }))
-                }
+                Some(inflater) => Coding::Encoded(Box::new(Encoded { inflater, held: Vec::new(), done: 0 })),
                 None if is_text(bytes) => {
                     // Counted all the same: more than this may hide in it.
                     self.coding = Coding::Plain;

@@ -375,6 +375,13 @@ impl Inspector {
     fn keep_most_specific(&self, sightings: &mut Vec<Sighting>) {
         let rules = &self.rules;
         let specificity = |seen: &Sighting| rules.rule(seen.rule).map_or(0, |rule| rule.specificity);
+        // Also what is not told itself.
+        let present: HashSet<&str> = sightings
+            .iter()
+            .filter_map(|seen| rules.rule(seen.rule))
+            .map(|rule| rule.text.id.as_str())
+            .collect();
+        sightings.retain(|seen| rules.rule(seen.rule).is_none_or(|rule| !rule.silent));
         sightings.sort_by(|a, b| {
             (b.kind == Kind::Secret, specificity(b), b.confidence, !is_layer(b.origin)).cmp(&(
                 a.kind == Kind::Secret,
@@ -407,8 +414,6 @@ impl Inspector {
                 _ => {}
             }
         }
-        let present: HashSet<&str> =
-            kept.iter().filter_map(|seen| rules.rule(seen.rule)).map(|rule| rule.text.id.as_str()).collect();
         let requirements: Vec<bool> = kept
             .iter()
             .map(|seen| {
