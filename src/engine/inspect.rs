@@ -371,7 +371,7 @@ impl Inspector {
         findings
     }
 
-    /// Of the same value at the same place the most specific rule is told; rules that require others go without them.
+    /// Of the same value at the same place the most specific rule is told; before that rules that require others go where those are not there.
     fn keep_most_specific(&self, sightings: &mut Vec<Sighting>) {
         let rules = &self.rules;
         let specificity = |seen: &Sighting| rules.rule(seen.rule).map_or(0, |rule| rule.specificity);
@@ -381,7 +381,16 @@ impl Inspector {
             .filter_map(|seen| rules.rule(seen.rule))
             .map(|rule| rule.text.id.as_str())
             .collect();
-        sightings.retain(|seen| rules.rule(seen.rule).is_none_or(|rule| !rule.silent));
+        let is_told: Vec<bool> = sightings
+            .iter()
+            .map(|seen| {
+                rules.rule(seen.rule).is_none_or(|rule| {
+                    !rule.silent && rule.requires.iter().all(|id| present.contains(id.as_str()))
+                })
+            })
+            .collect();
+        let mut told = is_told.into_iter();
+        sightings.retain(|_| told.next().unwrap_or(true));
         sightings.sort_by(|a, b| {
             (b.kind == Kind::Secret, specificity(b), b.confidence, !is_layer(b.origin)).cmp(&(
                 a.kind == Kind::Secret,
@@ -414,16 +423,6 @@ impl Inspector {
                 _ => {}
             }
         }
-        let requirements: Vec<bool> = kept
-            .iter()
-            .map(|seen| {
-                rules
-                    .rule(seen.rule)
-                    .is_none_or(|rule| rule.requires.iter().all(|id| present.contains(id.as_str())))
-            })
-            .collect();
-        let mut met = requirements.into_iter();
-        kept.retain(|_| met.next().unwrap_or(true));
         personal::sum_up(&mut kept, rules);
         kept.sort_by_key(|seen| (seen.span.start, seen.span.end));
         *sightings = kept;
