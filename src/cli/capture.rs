@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context as _, bail};
 
 use super::flags::Capture;
+use super::known::Known;
 use super::telling::{self, Telling};
 use super::{Exit, World, on_terminal, rules, signals};
 use crate::config::Config;
+use crate::model::finding::Finding;
 use crate::pipeline::{self, Until, Watch};
 use crate::rule::RuleSet;
 use crate::source::filter;
@@ -29,14 +31,15 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
     // Before anything is captured: the first signal may come at once.
     let options = telling::options(world)?;
     let reload = signals::reload().context("cannot handle signals")?;
+    let known = Known::open(world, &options.key, &outputs)?;
     let interfaces = open(flags, config)?;
     let mut telling = Telling::lasting(&outputs, flags.rotation(), world)?;
     let names: Vec<&str> = interfaces.iter().map(Live::name).collect();
     tracing::info!("capturing on {}", names.join(", "));
 
     let until = Until { count: flags.count, duration: flags.duration };
-    let mut watching = Watching { config, reload };
-    let outcome = pipeline::capture(
+    let mut watching = Watching { config, reload, known };
+    let mut outcome = pipeline::capture(
         interfaces,
         in_force,
         &options,
@@ -45,6 +48,7 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
         &mut watching,
     );
     telling.finish();
+    outcome.problems += watching.known.finish();
     Ok(telling::exit(outcome, config.fail_on, telling.failed))
 }
 
@@ -74,10 +78,11 @@ fn open(flags: &Capture, config: &Config) -> anyhow::Result<Vec<Live>> {
     Ok(open)
 }
 
-/// Says how the run goes, and reads the rules again where a signal asks for it.
+/// Says how the run goes, and reads rules and baseline again where a signal asks for it.
 struct Watching<'a> {
     config: &'a Config,
     reload: Arc<AtomicBool>,
+    known: Known,
 }
 
 impl Watch for Watching<'_> {
@@ -91,10 +96,15 @@ impl Watch for Watching<'_> {
 
     fn skipped(&mut self, _path: &str) {}
 
+    fn is_known(&mut self, finding: &Finding) -> bool {
+        self.known.knows(finding)
+    }
+
     fn rules(&mut self) -> Option<Arc<RuleSet>> {
         if !self.reload.swap(false, Ordering::Relaxed) {
             return None;
         }
+        self.known.read_again();
         match rules::in_force(self.config) {
             Ok(rules) => {
                 tracing::warn!("the rules were read again: {} are in force", rules.rules().len());

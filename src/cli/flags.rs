@@ -208,6 +208,12 @@ pub(super) struct Detection {
     /// Say why each leak is told: the checks of its rule, what moved confidence and severity
     #[arg(long, help_heading = "What is reported")]
     explain: bool,
+    /// Do not tell the leaks that this file knows
+    #[arg(long, value_name = "FILE", help_heading = "What is reported")]
+    baseline: Option<PathBuf>,
+    /// Have the file of --baseline know from now on what this run tells
+    #[arg(long, help_heading = "What is reported")]
+    write_baseline: bool,
     /// Write elsewhere too: ndjson:leaks.ndjson, syslog:udp://HOST, webhook:https://HOST/PATH (repeats)
     #[arg(long, value_name = "SPEC", help_heading = "Output")]
     sink: Option<Vec<String>>,
@@ -302,6 +308,8 @@ pub(super) fn layer(common: Common, detection: Detection) -> Layer {
         reveal: given(common.reveal),
         every: given(detection.every),
         explain: given(detection.explain),
+        baseline: detection.baseline,
+        write_baseline: given(detection.write_baseline),
         color: common.color,
         progress: common.progress,
         quiet: given(common.quiet),

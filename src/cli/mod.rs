@@ -8,6 +8,7 @@ mod diagnostics;
 mod doctor;
 mod flags;
 mod interfaces;
+mod known;
 mod progress;
 mod rules;
 mod scan;

@@ -8,6 +8,7 @@ pub mod frame;
 pub mod http;
 pub mod message;
 pub mod redact;
+pub mod route;
 pub mod secret;
 pub mod segment;
 pub mod text;

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::engine::{Engine, Intake, LIMITS, Settings, Stats};
 use crate::model::event::Event;
+use crate::model::finding::Finding;
 use crate::model::secret::FingerprintKey;
 use crate::model::{Confidence, Severity, Timestamp};
 use crate::rule::RuleSet;
@@ -64,6 +65,10 @@ pub trait Watch {
     fn skipped(&mut self, path: &str);
     /// A rule saw something and did not tell it; only where [`Options::explain`] asks. Texts are redacted.
     fn suppressed(&mut self, _rule: &str, _place: &str, _redacted: &str, _reason: &str) {}
+    /// Whether a finding is known to the user, and so is not told but counted. Asked for each sighting that would be told.
+    fn is_known(&mut self, _finding: &Finding) -> bool {
+        false
+    }
     /// New rules to use from here on: asked for now and then while a capture is live.
     fn rules(&mut self) -> Option<Arc<RuleSet>> {
         None

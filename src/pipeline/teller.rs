@@ -52,7 +52,7 @@ impl<'a> Teller<'a> {
             self.frame = released.frame;
         }
         match released.report {
-            Report::Finding(finding) => self.finding(finding),
+            Report::Finding(finding) => self.finding(finding, watch),
             Report::Lost(lost) => self.together.push(Together::Lost(lost_event(&lost, source))),
             Report::Suppressed(unsaid) => {
                 watch.suppressed(&unsaid.rule, &unsaid.place, &unsaid.redacted, &unsaid.reason)
@@ -79,11 +79,13 @@ impl<'a> Teller<'a> {
         }
     }
 
-    fn finding(&mut self, finding: Box<Finding>) {
+    fn finding(&mut self, finding: Box<Finding>, watch: &mut dyn Watch) {
         let held_back = if finding.severity < self.options.severity {
             Some("below-severity")
         } else if finding.confidence < self.options.confidence {
             Some("below-confidence")
+        } else if watch.is_known(&finding) {
+            Some("known")
         } else {
             None
         };
@@ -103,6 +105,7 @@ impl<'a> Teller<'a> {
         self.together.push(Together::Finding(finding));
         if let Some(follows) = follows
             && !self.ledger.knows(&follows)
+            && !watch.is_known(&follows)
             && self.ledger.is_first(&follows)
         {
             self.together.push(Together::Finding(Box::new(follows)));
