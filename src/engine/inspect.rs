@@ -13,7 +13,7 @@ use crate::model::message::Origin;
 use crate::model::redact::{self, Known};
 use crate::model::secret::FingerprintKey;
 use crate::model::text::percent_decode;
-use crate::model::{Confidence, Exposure, Field, Secret, Severity, Surface};
+use crate::model::{Confidence, Exposure, Field, Origins, Secret, Severity, Surface};
 use crate::rule::{Context, Kind, Match, RuleId, RuleSet};
 
 mod personal;
@@ -116,6 +116,8 @@ pub(super) struct Inspector {
     key: FingerprintKey,
     /// What tells the identities of one live capture from those of the next; nothing where a file does.
     pub(super) run: Vec<u8>,
+    /// Where frames come from, where captures are joined.
+    pub(super) origins: Option<Arc<Origins>>,
     matches: Vec<Match>,
     sightings: Vec<Sighting>,
     explain: bool,
@@ -129,6 +131,7 @@ impl Inspector {
             rules,
             key,
             run: Vec::new(),
+            origins: None,
             matches: Vec::new(),
             sightings: Vec::new(),
             explain,
@@ -468,9 +471,15 @@ impl Inspector {
             .as_ref()
             .map_or_else(|| evidence.as_bytes().to_vec(), |secret| secret.fingerprint.0.to_vec());
         mark.extend_from_slice(&self.run);
+        let frames = [seen.carried.first.frame, seen.carried.last];
+        let (source, frames, last_source) =
+            match self.origins.as_ref().and_then(|origins| origins.of_both(frames)) {
+                Some(placed) => placed,
+                None => (Arc::clone(scene.source), frames, None),
+            };
         let id = identity(&[
-            scene.source.as_bytes(),
-            &seen.carried.first.frame.to_be_bytes(),
+            source.as_bytes(),
+            &frames[0].to_be_bytes(),
             seen.surface.as_str().as_bytes(),
             name.as_deref().unwrap_or_default().as_bytes(),
             rule.text.id.as_bytes(),
@@ -488,8 +497,9 @@ impl Inspector {
             secret,
             flow: scene.flow.clone(),
             http: http.cloned(),
-            source: Arc::clone(scene.source),
-            frames: [seen.carried.first.frame, seen.carried.last],
+            source,
+            frames,
+            last_source,
             evidence,
             related: Vec::new(),
             once: match seen.kind {
