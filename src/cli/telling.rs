@@ -25,6 +25,7 @@ pub(super) fn options(world: &World<'_>) -> anyhow::Result<Options> {
         confidence: config.confidence,
         reveal: config.reveal,
         every: config.every,
+        join: false,
         explain: config.explain,
         key: fingerprint_key(world)?,
         stop: signals::stop().context("cannot handle signals")?,

@@ -197,6 +197,7 @@ fn capture(path: &Path, rules: RuleSet, world: &World<'_>, out: &mut dyn Write) 
         confidence: Confidence::Low,
         reveal: world.config.reveal,
         every: false,
+        join: false,
         explain: true,
         key: crate::config::key::fingerprint_key(world.environment)?.0,
         stop: super::super::signals::stop().context("cannot handle signals")?,
