@@ -28,6 +28,7 @@ pub(super) fn options(world: &World<'_>) -> anyhow::Result<Options> {
         join: false,
         explain: config.explain,
         key: fingerprint_key(world)?,
+        tape: None,
         stop: signals::stop().context("cannot handle signals")?,
     })
 }

@@ -20,6 +20,7 @@ use crate::source::live::DRAIN;
 use crate::source::{Live, Next, Source as _};
 
 use super::batch::{self, Batch};
+use super::tape::Tape;
 use super::teller::{Teller, given_up_event};
 use super::{Capture, Flow, Options, Outcome, Read, Watch};
 
@@ -61,6 +62,7 @@ pub fn capture(
         left: until.count.map(AtomicU64::new),
         rules: Mutex::new(Arc::clone(&rules)),
         edition: AtomicU64::new(0),
+        tape: options.tape.as_ref(),
     };
     let settings = Settings { rules, key: options.key.clone(), limits: LIMITS, explain: options.explain };
     let jobs = options.jobs.max(1);
@@ -110,6 +112,7 @@ struct State<'a> {
     rules: Mutex<Arc<RuleSet>>,
     /// Grows with each change of the rules.
     edition: AtomicU64,
+    tape: Option<&'a Tape>,
 }
 
 impl State<'_> {
@@ -240,6 +243,9 @@ impl<'a> Reader<'a> {
                         break;
                     }
                     self.last = (frame.number, frame.time);
+                    if let Some(tape) = self.state.tape {
+                        tape.frame(&frame, &self.name);
+                    }
                     let (batches, waiting) = (&mut self.batches, &mut self.waiting);
                     self.intake.sort(&frame, |shard, frame, _| *waiting += batch::add(batches, shard, frame));
                     if self.waiting < batch::BYTES && frame.number % 64 != 0 {
@@ -438,6 +444,7 @@ mod tests {
             left: Some(AtomicU64::new(2)),
             rules: Mutex::new(Arc::new(RuleSet::load(false, &[]).unwrap())),
             edition: AtomicU64::new(0),
+            tape: None,
         };
         // An interface that is not there is waited for: no right is needed.
         let settings = Capturing { way: Way::Auto, filter: None, buffer: 2 << 20, promiscuous: false };
