@@ -24,4 +24,5 @@ mod live;
 mod pages;
 mod pieces;
 mod placement;
+mod redaction;
 mod support;
