@@ -68,6 +68,8 @@ pub struct Config {
     pub default_rules: bool,
     /// The least severity to report.
     pub severity: Severity,
+    /// The same, where it was asked for.
+    pub asked_severity: Option<Severity>,
     /// The least confidence to report.
     pub confidence: Confidence,
     /// The severity from which on the exit code is 1.
@@ -332,6 +334,7 @@ fn check(layer: Layer) -> Result<Config, ConfigError> {
         rules: layer.rules.unwrap_or_default(),
         default_rules: !layer.no_default_rules.unwrap_or(false),
         severity: layer.severity.unwrap_or(Severity::Low),
+        asked_severity: layer.severity,
         confidence: layer.confidence.unwrap_or(Confidence::Low),
         fail_on: layer.fail_on,
         filter: layer.filter,
@@ -365,10 +368,17 @@ impl Config {
     /// # Errors
     /// An unknown format; a place that two would write to.
     pub fn outputs(&self, terminal: bool) -> Result<Vec<Spec>, ConfigError> {
+        self.outputs_by(if terminal { "table" } else { "ndjson" })
+    }
+
+    /// The same with a format of standard output where none was asked for.
+    ///
+    /// # Errors
+    /// As [`Config::outputs`].
+    pub fn outputs_by(&self, default: &str) -> Result<Vec<Spec>, ConfigError> {
         let mut outputs = Vec::new();
         let taken = self.sinks.iter().any(|spec| spec.place == Place::Standard);
         if self.format.is_some() || !taken {
-            let default = if terminal { "table" } else { "ndjson" };
             let format = sink::format(self.format.as_deref().unwrap_or(default))?;
             outputs.push(Spec { format, place: Place::Standard });
         }

@@ -10,6 +10,7 @@ mod flags;
 mod interfaces;
 mod known;
 mod progress;
+mod report;
 mod rules;
 mod scan;
 mod signals;
@@ -107,6 +108,10 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
             let detection = std::mem::take(&mut capture.detection);
             (Command::Capture(capture), detection)
         }
+        Command::Report(mut report) => {
+            let detection = report.detection();
+            (Command::Report(report), detection)
+        }
         other => (other, Detection::default()),
     };
     let folder = std::env::current_dir().unwrap_or_default();
@@ -123,6 +128,7 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
     let exit = match command {
         Command::Scan(scan) => scan::run(&scan, &world),
         Command::Capture(flags) => capture::run(&flags, &world),
+        Command::Report(flags) => report::run(&flags.events, &world),
         Command::Interfaces => interfaces::run(&world),
         Command::Doctor => doctor::run(&world),
         Command::Rules { command } => rules::run(&command, &world),

@@ -43,7 +43,7 @@ pub(super) fn exit(outcome: Outcome, fail_on: Option<Severity>, sink_failed: boo
     }
 }
 
-fn fingerprint_key(world: &World<'_>) -> anyhow::Result<FingerprintKey> {
+pub(super) fn fingerprint_key(world: &World<'_>) -> anyhow::Result<FingerprintKey> {
     let (key, source) = key::fingerprint_key(world.environment)?;
     match source {
         KeySource::Run(reason) => tracing::warn!(

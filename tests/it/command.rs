@@ -5,6 +5,7 @@ mod detection;
 mod ends;
 mod events;
 mod inputs;
+mod report;
 mod rules;
 mod secrecy;
 mod settings;
