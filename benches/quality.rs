@@ -221,6 +221,7 @@ fn scan(
         reveal: false,
         every: false,
         explain: false,
+        pulse: false,
         key: FingerprintKey::new(b"the key of the bench"),
         stop: Arc::new(AtomicBool::new(false)),
     };

@@ -26,6 +26,7 @@ pub(super) fn options(world: &World<'_>) -> anyhow::Result<Options> {
         reveal: config.reveal,
         every: config.every,
         explain: config.explain,
+        pulse: false,
         key: fingerprint_key(world)?,
         stop: signals::stop().context("cannot handle signals")?,
     })

@@ -383,6 +383,9 @@ impl Receiver for Workshop {
     }
 
     fn close(&mut self, key: &FlowKey, state: State, why: Close, now: Now) {
+        if let Some(left) = &mut self.left {
+            left.remove(key);
+        }
         let Some(mut conversation) = state else { return };
         self.holds_no_more(&mut conversation);
         if why == Close::Evicted {
@@ -454,10 +457,25 @@ impl Workshop {
         _now: Now,
     ) {
         let mut conversation = conversation;
+        if let Some(left) = &mut self.left {
+            left.insert(*key, protocol.name);
+        }
         self.holds_no_more(&mut conversation);
         self.stats.not_inspected(protocol.not_inspected);
         *self.stats.protocols.entry(protocol.name).or_default() += 1;
         self.tell_rest(key, &conversation);
+    }
+
+    /// How events would tell of a flow that is not looked into.
+    pub(super) fn left_text(&self, key: &FlowKey) -> FlowText {
+        let client = likely_client(key);
+        FlowText {
+            client: key.end(client),
+            server: key.end(client.other()),
+            transport: key.transport(),
+            protocol: self.left.as_ref().and_then(|left| left.get(key)).copied().unwrap_or("unknown"),
+            encrypted: false,
+        }
     }
 
     /// Findings whose answer never came, and what could not be seen.

@@ -17,6 +17,7 @@ mod pending;
 mod stats;
 mod tap;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ pub use stats::Stats;
 use crate::flow::{Limits, Now, Table};
 use crate::model::finding::{Finding, FlowText};
 use crate::model::secret::FingerprintKey;
-use crate::model::{Direction, Timestamp};
+use crate::model::{Direction, FlowKey, Timestamp};
 use crate::packet::Packet;
 use crate::rule::{Occurrence, RuleSet};
 
@@ -49,6 +50,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Whether what rules saw and did not tell is reported too.
     pub explain: bool,
+    /// Whether somebody watches: findings come with their story, and what is not looked into keeps its name.
+    pub watched: bool,
 }
 
 /// Limits that fit an ordinary machine: a million flows, half a gigabyte of early bytes.
@@ -141,6 +144,8 @@ pub(crate) struct Workshop {
     released: Vec<Released>,
     /// Bytes that the conversations of each shard hold.
     held: Vec<usize>,
+    /// The protocols of flows that are not looked into; only where somebody watches.
+    left: Option<HashMap<FlowKey, &'static str, ahash::RandomState>>,
     buffers: Vec<Vec<u8>>,
 }
 
@@ -174,6 +179,7 @@ impl Engine {
                 conversations: 0,
                 released: Vec::new(),
                 held: vec![0; SHARDS],
+                left: settings.watched.then(HashMap::default),
                 buffers: Vec::new(),
             },
             limits,
@@ -252,6 +258,28 @@ impl Engine {
                 self.workshop.settle(finding, None);
             }
         }
+    }
+
+    /// How events tell of a flow of `shard`; `None` where there is no such flow.
+    #[must_use]
+    pub fn flow(&self, shard: usize, key: &FlowKey) -> Option<FlowText> {
+        let state = self.tables.get(shard)?.state(key)?;
+        Some(match state {
+            Some(conversation) => conversation.text(key),
+            None => self.workshop.left_text(key),
+        })
+    }
+
+    /// Flows at present.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.tables.iter().map(Table::len).sum()
+    }
+
+    /// Bytes that early segments, heads and bodies hold.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.workshop.held.iter().sum::<usize>() + self.tables.iter().map(Table::memory).sum::<usize>()
     }
 
     /// The counts so far.

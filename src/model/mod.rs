@@ -7,9 +7,11 @@ pub mod finding;
 pub mod frame;
 pub mod http;
 pub mod message;
+pub mod pulse;
 pub mod redact;
 pub mod secret;
 pub mod segment;
+pub mod shown;
 pub mod text;
 pub mod time;
 

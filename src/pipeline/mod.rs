@@ -2,6 +2,8 @@
 
 mod batch;
 mod live;
+mod meter;
+mod pulse;
 mod queued;
 mod shared;
 mod stream;
@@ -11,7 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::engine::{Engine, Intake, LIMITS, Settings, Stats};
-use crate::model::event::Event;
+use crate::model::event::{Event, Leak};
+use crate::model::finding::{Finding, FindingId};
+use crate::model::pulse::Pulse;
 use crate::model::secret::FingerprintKey;
 use crate::model::{Confidence, Severity, Timestamp};
 use crate::rule::RuleSet;
@@ -39,10 +43,20 @@ pub struct Options {
     pub every: bool,
     /// Whether leaks say why they are told, and [`Watch::suppressed`] is told what rules saw and did not tell.
     pub explain: bool,
+    /// Whether [`Watch::pulse`] is told how the run goes, and findings come with their story.
+    pub pulse: bool,
     /// What fingerprints are made with.
     pub key: FingerprintKey,
     /// Set from outside to end early: what was found is told.
     pub stop: Arc<AtomicBool>,
+}
+
+impl Options {
+    /// What an engine is given.
+    fn settings(&self, rules: Arc<RuleSet>) -> Settings {
+        let Self { explain, pulse: watched, .. } = *self;
+        Settings { rules, key: self.key.clone(), limits: LIMITS, explain, watched }
+    }
 }
 
 /// What the taker of events says.
@@ -64,6 +78,12 @@ pub trait Watch {
     fn skipped(&mut self, path: &str);
     /// A rule saw something and did not tell it; only where [`Options::explain`] asks. Texts are redacted.
     fn suppressed(&mut self, _rule: &str, _place: &str, _redacted: &str, _reason: &str) {}
+    /// A leak is about to be told; `finding` is what it was made of.
+    fn told(&mut self, _leak: &Leak, _finding: &Finding) {}
+    /// The leak `told` was seen once more; no event says so yet.
+    fn sighting(&mut self, _told: FindingId, _finding: &Finding) {}
+    /// How the run goes, a few times a second; only where [`Options::pulse`] asks.
+    fn pulse(&mut self, _pulse: Box<Pulse>) {}
     /// New rules to use from here on: asked for now and then while a capture is live.
     fn rules(&mut self) -> Option<Arc<RuleSet>> {
         None
@@ -92,7 +112,7 @@ pub fn scan(
     watch: &mut dyn Watch,
 ) -> Outcome {
     let mut teller = Teller::new(options, &rules, on);
-    let settings = Settings { rules, key: options.key.clone(), limits: LIMITS, explain: options.explain };
+    let settings = options.settings(rules);
     // What comes through a pipe is told as it comes: no batches.
     let is_pipe = inputs.iter().any(|input| is_stream(&input.path));
     let read = if options.jobs <= 1 || is_pipe {
@@ -100,7 +120,7 @@ pub fn scan(
     } else {
         shared::scan(inputs, &settings, options, &mut teller, watch)
     };
-    teller.finish(&read);
+    teller.finish(&read, watch);
     Outcome { worst: teller.worst, problems: read.problems, skipped: read.skipped }
 }
 
@@ -145,7 +165,7 @@ fn alone(
                         engine.packet(shard, &packet, frame.number, frame.time);
                         if engine.has_released() {
                             engine.released().for_each(|released| teller.tell(released, &name, watch));
-                            teller.settle();
+                            teller.settle(watch);
                         }
                     }
                 }
@@ -164,7 +184,7 @@ fn alone(
         }
         engine.finish(last.0, last.1);
         engine.released().for_each(|released| teller.tell(released, &name, watch));
-        teller.settle();
+        teller.settle(watch);
         bytes += source.position();
         watch.progress(bytes, teller.leaks());
         note_links(&mut intake, &name, watch);

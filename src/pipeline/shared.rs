@@ -283,14 +283,14 @@ fn collect(
                             teller.tell(first.released, source, watch);
                         }
                     } else if capture < all.0 {
-                        teller.settle();
+                        teller.settle(watch);
                         capture += 1;
                         sources.pop_front();
                     } else {
                         break;
                     }
                 }
-                teller.settle();
+                teller.settle(watch);
                 watch.progress(position.load(Ordering::Relaxed), teller.leaks());
                 given_up.fetch_or(teller.is_stopped(), Ordering::Relaxed);
             }

@@ -48,11 +48,11 @@ impl<'a> Teller<'a> {
     /// Takes what was released of the capture `source`. It may wait for [`Teller::settle`].
     pub(super) fn tell(&mut self, released: Released, source: &str, watch: &mut dyn Watch) {
         if released.frame != self.frame {
-            self.settle();
+            self.settle(watch);
             self.frame = released.frame;
         }
         match released.report {
-            Report::Finding(finding) => self.finding(finding),
+            Report::Finding(finding) => self.finding(finding, watch),
             Report::Lost(lost) => self.together.push(Together::Lost(lost_event(&lost, source))),
             Report::Suppressed(unsaid) => {
                 watch.suppressed(&unsaid.rule, &unsaid.place, &unsaid.redacted, &unsaid.reason)
@@ -61,7 +61,7 @@ impl<'a> Teller<'a> {
     }
 
     /// Tells what waits: all that one frame released has been taken.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn settle(&mut self, watch: &mut dyn Watch) {
         for report in std::mem::take(&mut self.together) {
             match report {
                 Together::Lost(lost) => self.emit(&Event::Lost(lost)),
@@ -69,17 +69,15 @@ impl<'a> Teller<'a> {
                     self.ledger.relate(&mut finding);
                     *self.leaks.entry(finding.severity).or_default() += 1;
                     self.worst = self.worst.max(Some(finding.severity));
-                    self.emit(&Event::Leak(Box::new(event::leak(
-                        &finding,
-                        self.options.reveal,
-                        self.options.explain,
-                    ))));
+                    let leak = Box::new(event::leak(&finding, self.options.reveal, self.options.explain));
+                    watch.told(&leak, &finding);
+                    self.emit(&Event::Leak(leak));
                 }
             }
         }
     }
 
-    fn finding(&mut self, finding: Box<Finding>) {
+    fn finding(&mut self, finding: Box<Finding>, watch: &mut dyn Watch) {
         let held_back = if finding.severity < self.options.severity {
             Some("below-severity")
         } else if finding.confidence < self.options.confidence {
@@ -93,6 +91,9 @@ impl<'a> Teller<'a> {
         }
         if !self.ledger.is_first(&finding) {
             self.again += 1;
+            if let Some(told) = self.ledger.told(&finding) {
+                watch.sighting(told, &finding);
+            }
             if !self.options.every {
                 return;
             }
@@ -110,8 +111,8 @@ impl<'a> Teller<'a> {
     }
 
     /// What was lost outside any flow.
-    pub(super) fn lost(&mut self, lost: Lost) {
-        self.settle();
+    pub(super) fn lost(&mut self, lost: Lost, watch: &mut dyn Watch) {
+        self.settle(watch);
         self.emit(&Event::Lost(lost));
     }
 
@@ -130,8 +131,8 @@ impl<'a> Teller<'a> {
     }
 
     /// The last events: further sightings, and the summary.
-    pub(super) fn finish(&mut self, read: &Read) {
-        self.settle();
+    pub(super) fn finish(&mut self, read: &Read, watch: &mut dyn Watch) {
+        self.settle(watch);
         self.again();
         let mut summary = read.stats.summary();
         summary.sources = read.sources;

@@ -139,6 +139,7 @@ pub(crate) fn options(jobs: usize) -> Options {
         reveal: true,
         every: false,
         explain: false,
+        pulse: false,
         key: FingerprintKey::new(b"the key of the tests"),
         stop: Arc::new(AtomicBool::new(false)),
     }
