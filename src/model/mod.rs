@@ -12,6 +12,7 @@ pub mod redact;
 pub mod secret;
 pub mod segment;
 pub mod shown;
+pub mod story;
 pub mod text;
 pub mod time;
 

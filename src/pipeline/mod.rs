@@ -5,6 +5,8 @@ mod live;
 mod meter;
 mod pulse;
 mod queued;
+mod replay;
+mod screen;
 mod shared;
 mod stream;
 mod teller;
@@ -13,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::engine::{Engine, Intake, LIMITS, Settings, Stats};
-use crate::model::event::{Event, Leak};
+use crate::model::event::Event;
 use crate::model::finding::{Finding, FindingId};
 use crate::model::pulse::Pulse;
 use crate::model::secret::FingerprintKey;
@@ -23,6 +25,8 @@ use crate::source::{self, Input, Next, Source, SourceError};
 
 pub use live::{Until, capture};
 pub use queued::{Queued, Tell};
+pub use replay::{Pace, replay};
+pub use screen::{Courier, Outside, Signals, show};
 pub use stream::is_stream;
 use teller::Teller;
 
@@ -78,8 +82,8 @@ pub trait Watch {
     fn skipped(&mut self, path: &str);
     /// A rule saw something and did not tell it; only where [`Options::explain`] asks. Texts are redacted.
     fn suppressed(&mut self, _rule: &str, _place: &str, _redacted: &str, _reason: &str) {}
-    /// A leak is about to be told; `finding` is what it was made of.
-    fn told(&mut self, _leak: &Leak, _finding: &Finding) {}
+    /// A leak is about to be told: what the event is made of.
+    fn told(&mut self, _finding: &Finding) {}
     /// The leak `told` was seen once more; no event says so yet.
     fn sighting(&mut self, _told: FindingId, _finding: &Finding) {}
     /// How the run goes, a few times a second; only where [`Options::pulse`] asks.

@@ -69,9 +69,9 @@ impl<'a> Teller<'a> {
                     self.ledger.relate(&mut finding);
                     *self.leaks.entry(finding.severity).or_default() += 1;
                     self.worst = self.worst.max(Some(finding.severity));
-                    let leak = Box::new(event::leak(&finding, self.options.reveal, self.options.explain));
-                    watch.told(&leak, &finding);
-                    self.emit(&Event::Leak(leak));
+                    watch.told(&finding);
+                    let leak = event::leak(&finding, self.options.reveal, self.options.explain);
+                    self.emit(&Event::Leak(Box::new(leak)));
                 }
             }
         }
