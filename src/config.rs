@@ -45,6 +45,10 @@ pub struct Layer {
     pub every: Option<bool>,
     /// Whether it is said why each leak is told.
     pub explain: Option<bool>,
+    /// What is known and not told.
+    pub baseline: Option<PathBuf>,
+    /// Whether what is told becomes known.
+    pub write_baseline: Option<bool>,
     /// Whether colours are used.
     pub color: Option<When>,
     /// Whether progress is shown.
@@ -82,6 +86,10 @@ pub struct Config {
     pub every: bool,
     /// Whether it is said why each leak is told.
     pub explain: bool,
+    /// What is known and not told.
+    pub baseline: Option<PathBuf>,
+    /// Whether what is told becomes known.
+    pub write_baseline: bool,
     /// Whether colours are used.
     pub color: When,
     /// Whether progress is shown.
@@ -155,6 +163,9 @@ pub enum ConfigError {
     /// The number of jobs makes no sense.
     #[error("--jobs {0} is outside 1 to {JOBS}")]
     Jobs(usize),
+    /// A baseline is to be written, but not where.
+    #[error("--write-baseline does not say where to: give --baseline FILE too")]
+    NoBaseline,
     /// There are no random numbers to make a fingerprint key of.
     #[error("the system gives no random numbers for a fingerprint key: {0}")]
     Random(String),
@@ -214,6 +225,8 @@ impl Layer {
             reveal: self.reveal.or(lower.reveal),
             every: self.every.or(lower.every),
             explain: self.explain.or(lower.explain),
+            baseline: self.baseline.or(lower.baseline),
+            write_baseline: self.write_baseline.or(lower.write_baseline),
             color: self.color.or(lower.color),
             progress: self.progress.or(lower.progress),
             quiet,
@@ -221,7 +234,7 @@ impl Layer {
         }
     }
 
-    /// What a configuration file says. Rule paths in it count from its folder.
+    /// What a configuration file says. Paths of rules and baseline in it count from its folder.
     ///
     /// # Errors
     /// Where it cannot be read, or says something unknown: with the line.
@@ -237,8 +250,8 @@ impl Layer {
             }
         })?;
         if let Some(folder) = path.parent() {
-            for rules in layer.rules.iter_mut().flatten() {
-                *rules = folder.join(&rules);
+            for path in layer.rules.iter_mut().flatten().chain(&mut layer.baseline) {
+                *path = folder.join(&path);
             }
         }
         Ok(layer)
@@ -270,6 +283,8 @@ impl Layer {
             reveal: flag("LEAKTAP_REVEAL", text("LEAKTAP_REVEAL")?)?,
             every: flag("LEAKTAP_EVERY", text("LEAKTAP_EVERY")?)?,
             explain: flag("LEAKTAP_EXPLAIN", text("LEAKTAP_EXPLAIN")?)?,
+            baseline: raw("LEAKTAP_BASELINE").map(PathBuf::from),
+            write_baseline: flag("LEAKTAP_WRITE_BASELINE", text("LEAKTAP_WRITE_BASELINE")?)?,
             color: named("LEAKTAP_COLOR", text("LEAKTAP_COLOR")?)?,
             progress: named("LEAKTAP_PROGRESS", text("LEAKTAP_PROGRESS")?)?,
             quiet: flag("LEAKTAP_QUIET", text("LEAKTAP_QUIET")?)?,
@@ -309,6 +324,10 @@ fn check(layer: Layer) -> Result<Config, ConfigError> {
     if !(1..=JOBS).contains(&jobs) {
         return Err(ConfigError::Jobs(jobs));
     }
+    let write_baseline = layer.write_baseline.unwrap_or(false);
+    if write_baseline && layer.baseline.is_none() {
+        return Err(ConfigError::NoBaseline);
+    }
     Ok(Config {
         rules: layer.rules.unwrap_or_default(),
         default_rules: !layer.no_default_rules.unwrap_or(false),
@@ -322,6 +341,8 @@ fn check(layer: Layer) -> Result<Config, ConfigError> {
         reveal: layer.reveal.unwrap_or(false),
         every: layer.every.unwrap_or(false),
         explain: layer.explain.unwrap_or(false),
+        baseline: layer.baseline,
+        write_baseline,
         color: layer.color.unwrap_or_default(),
         progress: layer.progress.unwrap_or_default(),
         verbosity: match (layer.quiet.unwrap_or(false), layer.verbose.unwrap_or(0)) {

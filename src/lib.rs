@@ -1,5 +1,6 @@
 //! leaktap: finds credentials that leak in clear in network traffic. The rooms and their order stand in `docs/ARCHITECTURE.md`.
 
+pub mod baseline;
 pub mod cli;
 pub mod config;
 pub mod content;

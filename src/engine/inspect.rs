@@ -495,6 +495,7 @@ impl Inspector {
                 _ => Once::PerValue,
             },
             cacheable: scene.cacheable,
+            story: None,
             reasons: seen.reasons.clone(),
         })
     }

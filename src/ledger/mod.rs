@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::model::Timestamp;
 use crate::model::event::Again;
 use crate::model::finding::{Finding, FindingId, Once};
-use crate::model::http::route;
+use crate::model::route;
 
 /// Places remembered; past them every sighting is told as a leak of its own.
 const PLACES: usize = 1 << 20;
@@ -101,7 +101,7 @@ fn place(finding: &Finding) -> [u8; 16] {
         if finding.once == Once::PerEndpoint {
             let target = finding.http.as_ref().and_then(|http| http.target.as_deref());
             add(finding.surface.as_str().as_bytes());
-            add(route(target.unwrap_or_default()).as_bytes());
+            add(route::path(target.unwrap_or_default()).as_bytes());
         }
     } else {
         add(finding.surface.as_str().as_bytes());

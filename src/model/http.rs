@@ -45,16 +45,6 @@ pub fn header<'a>(headers: &[Header<'a>], name: &str) -> Option<&'a [u8]> {
     headers.iter().find(|header| header.name.eq_ignore_ascii_case(name.as_bytes())).map(|header| header.value)
 }
 
-/// The path of a target, with a `*` for what differs from call to call: segments with digits.
-#[must_use]
-pub fn route(target: &str) -> String {
-    let path = target.split(['?', '#']).next().unwrap_or_default();
-    let segments = path
-        .split('/')
-        .map(|segment| if segment.bytes().any(|byte| byte.is_ascii_digit()) { "*" } else { segment });
-    segments.collect::<Vec<_>>().join("/")
-}
-
 /// Where `inner` lies in `outer`, in bytes from its start; `None` where it lies elsewhere.
 #[must_use]
 pub fn offset_in(outer: &[u8], inner: &[u8]) -> Option<usize> {

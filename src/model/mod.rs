@@ -9,6 +9,7 @@ pub mod http;
 pub mod message;
 pub mod pulse;
 pub mod redact;
+pub mod route;
 pub mod secret;
 pub mod segment;
 pub mod shown;

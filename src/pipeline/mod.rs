@@ -88,6 +88,10 @@ pub trait Watch {
     fn sighting(&mut self, _told: FindingId, _finding: &Finding) {}
     /// How the run goes, a few times a second; only where [`Options::pulse`] asks.
     fn pulse(&mut self, _pulse: Box<Pulse>) {}
+    /// Whether a finding is known to the user, and so is not told but counted. Asked for each sighting that would be told.
+    fn is_known(&mut self, _finding: &Finding) -> bool {
+        false
+    }
     /// New rules to use from here on: asked for now and then while a capture is live.
     fn rules(&mut self) -> Option<Arc<RuleSet>> {
         None

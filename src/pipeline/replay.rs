@@ -10,7 +10,7 @@ use crate::model::Timestamp;
 use crate::model::event::Event;
 use crate::model::pulse::Pulse;
 use crate::rule::RuleSet;
-use crate::source::{Input, Next, Source as _};
+use crate::source::{Input, Next};
 
 use super::meter::Meter;
 use super::teller::Teller;
@@ -67,7 +67,7 @@ pub fn replay(
         meter: Meter::default(),
         told: None,
         done: 0,
-        total: inputs.iter().map(|input| input.size).sum(),
+        total: inputs.iter().map(|input| input.size).sum::<Option<u64>>(),
     };
     let mut read = Read::default();
     for input in inputs {
@@ -75,6 +75,7 @@ pub fn replay(
             break;
         }
         player.play(input, &mut engine, &mut read, options, pace, &mut teller, watch);
+        player.done += input.size.unwrap_or(0);
     }
     read.stats.add(player.intake.stats());
     read.stats.add(engine.stats());
@@ -142,9 +143,8 @@ impl Player {
         engine.finish(last.0, last.1);
         engine.released().for_each(|released| teller.tell(released, &name, watch));
         teller.settle(watch);
-        self.done += source.position();
         self.told = None;
-        self.look_on(engine, last.1, 0, teller, watch);
+        self.look_on(engine, last.1, source.position(), teller, watch);
         note_links(&mut self.intake, &name, watch);
     }
 

@@ -82,6 +82,8 @@ impl<'a> Teller<'a> {
             Some("below-severity")
         } else if finding.confidence < self.options.confidence {
             Some("below-confidence")
+        } else if watch.is_known(&finding) {
+            Some("known")
         } else {
             None
         };
@@ -104,6 +106,7 @@ impl<'a> Teller<'a> {
         self.together.push(Together::Finding(finding));
         if let Some(follows) = follows
             && !self.ledger.knows(&follows)
+            && !watch.is_known(&follows)
             && self.ledger.is_first(&follows)
         {
             self.together.push(Together::Finding(Box::new(follows)));

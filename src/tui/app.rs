@@ -12,6 +12,7 @@ use std::time::Duration;
 use crossterm::event::{KeyEvent, KeyEventKind, MouseEvent};
 use ratatui::layout::Size;
 
+use crate::baseline::{Baseline, Entry as Known, Sighting};
 use crate::model::Timestamp;
 use crate::model::event::{Leak, Lost, Summary};
 use crate::model::pulse::{LiveFlow, Pulse};
@@ -20,7 +21,6 @@ use super::filter::Filter;
 use super::index::{By, Index, Row, Sort, Tree};
 use super::keys::{self, Place};
 use super::list::List;
-use super::mute::{Mute, Mutes};
 use super::news::{News, RuleNow, Told};
 use super::series::Series;
 use super::store::{Entry, LEAKS, Store};
@@ -74,10 +74,10 @@ pub enum Effect {
     Copy(String),
     /// Write leaks in this format.
     Export(&'static str, Vec<Leak>),
-    /// Remember that something is muted.
-    Mute(Mute),
-    /// Forget it.
-    Unmute(Mute),
+    /// The baseline knows this from now on.
+    Mute(Known),
+    /// It does not any more.
+    Unmute(Known),
     /// Stop reading files, or go on.
     Pause(bool),
     /// Read files so fast.
@@ -122,10 +122,14 @@ pub struct Setup {
     pub speed: Option<Speed>,
     /// Whether values may be revealed.
     pub reveal: bool,
+    /// Whether it is asked before.
+    pub asks: bool,
     /// How it looks.
     pub theme: Theme,
     /// What is muted from the start.
-    pub mutes: Vec<Mute>,
+    pub mutes: Baseline,
+    /// When the run began: what has expired by then is not muted.
+    pub begun: Timestamp,
     /// Where mutes are kept; `None`: they last as long as the screen.
     pub baseline: Option<String>,
     /// The formats of exports.
@@ -200,7 +204,7 @@ pub struct App {
     pub(super) store: Store,
     pub(super) index: Index,
     pub(super) vault: Vault,
-    pub(super) mutes: Mutes,
+    pub(super) mutes: Baseline,
     pub(super) filter: Filter,
     pub(super) history: Vec<String>,
     pub(super) sort: Sort,
@@ -249,7 +253,7 @@ impl App {
     pub(super) fn with(setup: Setup, limit: usize) -> Self {
         Self {
             size: setup.size,
-            mutes: Mutes::new(setup.mutes.clone()),
+            mutes: setup.mutes.clone(),
             setup,
             now: Duration::ZERO,
             tab: Tab::Leaks,
@@ -395,10 +399,6 @@ impl App {
             self.index.remove(serial, &gone);
             self.marked.remove(&serial);
         }
-        if !self.mutes.is_empty() {
-            let newest = self.store.serials().end.saturating_sub(1);
-            self.store.mute_one(newest, |entry| self.mutes.holds(entry));
-        }
     }
 
     fn lost(&mut self, lost: &Lost) {
@@ -428,13 +428,18 @@ impl App {
     /// Brings the lists up to date, a step at a time.
     fn settle(&mut self) {
         if !self.is_paused || self.wanted.is_some() {
-            let Self { index, store, filter, sort, lists, group, .. } = self;
+            let Self { index, store, filter, sort, lists, group, mutes, setup, .. } = self;
             let [flat, ..] = lists;
             let is_flat = group.is_none();
-            index.advance(store, filter, STEP, |index, serial| {
-                let level = store.get(serial).map(|entry| entry.leak.severity);
-                if let (Some(level), true) = (level, is_flat && flat.is_parked)
-                    && let Some(row) = index.row_of(*sort, serial, level)
+            let is_muted = |entry: &Entry| {
+                let leak = &entry.leak;
+                !mutes.entries().is_empty()
+                    && mutes.knows(&Sighting::from(leak), setup.begun.max(leak.time)).is_some()
+            };
+            index.advance(store, filter, STEP, is_muted, |index, serial, entry| {
+                if is_flat
+                    && flat.is_parked
+                    && let Some(row) = index.row_of(*sort, serial, entry.leak.severity)
                 {
                     flat.inserted(row);
                 }

@@ -104,20 +104,22 @@ impl Index {
     /// Looks at up to `budget` leaks that were not looked at; the numbers of those that pass are given to `added`.
     pub(super) fn advance(
         &mut self,
-        store: &Store,
+        store: &mut Store,
         filter: &Filter,
         budget: usize,
-        mut added: impl FnMut(&Self, u64),
+        is_muted: impl Fn(&Entry) -> bool,
+        mut added: impl FnMut(&Self, u64, &Entry),
     ) {
         let serials = store.serials();
         let from = self.next.max(serials.start);
         let until = serials.end.min(from + budget as u64);
         for serial in from..until {
             self.looked += 1;
+            store.mute(serial, &is_muted);
             let Some(entry) = store.get(serial) else { continue };
             if filter.passes(entry.subject()) {
                 self.add(serial, entry);
-                added(self, serial);
+                added(self, serial, entry);
             }
         }
         self.next = until.max(self.next);

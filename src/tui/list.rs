@@ -68,7 +68,7 @@ mod tests {
         assert_eq!((list.row, list.top), (0, 0), "followed");
         list.step(1, 10, 5);
         list.inserted(0);
-        assert_eq!((list.row, list.top, list.is_parked), (2, 0, true), "the same leak is chosen");
+        assert_eq!((list.row, list.top, list.is_parked), (2, 1, true), "all stands where it stood");
         list.go(0, 11, 5);
         assert!(!list.is_parked, "followed again");
     }

@@ -8,7 +8,6 @@ mod index;
 mod keys;
 mod line;
 mod list;
-mod mute;
 mod news;
 mod series;
 mod store;
@@ -18,7 +17,6 @@ mod vault;
 mod view;
 
 pub use app::{App, Effect, Message, Setup, Speed, Tab};
-pub use mute::{Mute, Muted};
 pub use news::{News, RuleNow, Sighting, Told};
 pub use terminal::{Screen, restore};
 pub use theme::Theme;

@@ -3,9 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::model::event::Leak;
-use crate::model::http::route;
 use crate::model::story::Story;
-use crate::model::{Endpoint, Timestamp};
+use crate::model::{Endpoint, Timestamp, route};
 
 use super::filter::Subject;
 use super::news::{Sighting, Told, identity};
@@ -54,18 +53,10 @@ impl Entry {
 }
 
 /// The host and route of a leak; the server's address where there is no HTTP.
-pub(super) fn endpoint(leak: &Leak) -> String {
-    let Some(http) = &leak.http else { return leak.flow.server.to_string() };
-    let host = http.host.clone().unwrap_or_else(|| leak.flow.server.to_string());
-    let target = http.target.as_deref().unwrap_or_default();
-    match target.split_once("://") {
-        // The target of a proxy's request names the host itself.
-        Some((_, rest)) => rest
-            .find('/')
-            .and_then(|at| rest.split_at_checked(at))
-            .map_or_else(|| rest.to_owned(), |(authority, path)| format!("{authority}{}", route(path))),
-        None => format!("{host}{}", route(target)),
-    }
+fn endpoint(leak: &Leak) -> String {
+    let http = leak.http.as_ref();
+    let host = http.and_then(|http| http.host.as_deref());
+    route::endpoint(host, &leak.flow.server.to_string(), http.and_then(|http| http.target.as_deref()))
 }
 
 /// The leaks, by serial number.
@@ -160,15 +151,8 @@ impl Store {
         Some(serial)
     }
 
-    /// Judges every leak anew, whether it is muted.
-    pub(super) fn mute(&mut self, is_muted: impl Fn(&Entry) -> bool) {
-        for entry in &mut self.entries {
-            entry.muted = is_muted(entry);
-        }
-    }
-
-    /// The same for one.
-    pub(super) fn mute_one(&mut self, serial: u64, is_muted: impl Fn(&Entry) -> bool) {
+    /// Says of a leak whether it is muted.
+    pub(super) fn mute(&mut self, serial: u64, is_muted: impl FnOnce(&Entry) -> bool) {
         if let Some(entry) = self.get_mut(serial) {
             entry.muted = is_muted(entry);
         }
@@ -233,7 +217,7 @@ mod tests {
         let mut leak = example::leak(0);
         assert_eq!(endpoint(&leak), "api.example.com/*/charges");
         leak.http.as_mut().unwrap().target = Some("http://made-up.example/a/17?x=y".into());
-        assert_eq!(endpoint(&leak), "made-up.example/a/*");
+        assert_eq!(endpoint(&leak), "api.example.com/a/*");
         leak.http = None;
         assert_eq!(endpoint(&leak), "10.0.0.2:80");
     }

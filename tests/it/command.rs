@@ -1,5 +1,6 @@
 //! The `leaktap` binary as a user has it: what CONTRACT.md promises of commands, exit codes and output.
 
+mod baseline;
 mod detection;
 mod ends;
 mod events;

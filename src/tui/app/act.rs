@@ -5,10 +5,10 @@ use ratatui::layout::Position;
 
 use super::super::index::{By, Row, Sort, Tree};
 use super::super::keys::Action;
-use super::super::mute::{Mute, Muted};
 use super::super::view;
 use super::prompt::{Choice, Item, Menu, Prompt};
 use super::{App, Detail, Effect, Tab};
+use crate::baseline::{Change, Entry, Mute};
 
 /// Rows the wheel moves.
 const WHEEL: isize = 3;
@@ -321,46 +321,47 @@ impl App {
 
     fn ask_mute(&mut self) {
         let Some((_, entry)) = self.leak_at_hand() else { return };
-        let mut choices = vec![('r', Muted::Rule(entry.leak.rule.clone()))];
-        if let Some(secret) = &entry.leak.secret {
-            choices.push(('s', Muted::Secret(secret.fingerprint.clone())));
+        let leak = &entry.leak;
+        let mut choices = vec![('r', "the rule everywhere", Mute::Rule)];
+        if leak.secret.is_some() {
+            choices.push(('s', "the secret everywhere", Mute::Secret));
         }
-        choices.push(('e', Muted::Endpoint(entry.endpoint.to_string())));
-        choices.push(('l', Muted::Leak(entry.leak.id.clone())));
-        let item = |(key, what): (char, Muted)| Item { key, label: what.text(), choice: Choice::Mute(what) };
-        let items = choices.into_iter().map(item).collect();
+        choices.push(('e', "all at the endpoint", Mute::Endpoint));
+        choices.push(('l', "this leak alone", Mute::Leak));
+        let items = choices.into_iter().map(|(key, label, what)| {
+            let known = Entry::muting(what, leak);
+            Item { key, label: format!("{label}: {known}"), choice: Choice::Mute(known) }
+        });
+        let items = items.collect();
         self.prompt = Some(Prompt::Menu(Menu::new("Mute", items)));
     }
 
-    pub(super) fn mute(&mut self, what: Muted) -> Vec<Effect> {
-        let mute = Mute { what, reason: None };
-        if !self.mutes.add(&mute) {
+    pub(super) fn mute(&mut self, known: Entry) -> Vec<Effect> {
+        if !self.mutes.add(known.clone()) {
+            self.say(format!("{known}: that was muted already"), false);
             return Vec::new();
         }
-        self.judge();
+        self.apply_filter();
         let lasts = match &self.setup.baseline {
             Some(baseline) => format!("kept in {baseline}"),
             None => "until the end; --baseline FILE keeps it".to_owned(),
         };
-        self.say(format!("muted {}: {lasts}; u takes it back", mute.what.text()), false);
-        vec![Effect::Mute(mute)]
+        self.say(format!("muted {known} ({lasts}); u takes it back"), false);
+        vec![Effect::Mute(known)]
     }
 
     fn undo(&mut self) -> Vec<Effect> {
-        let Some(mute) = self.mutes.undo() else {
-            self.say("nothing was muted here".to_owned(), false);
-            return Vec::new();
+        let known = match self.mutes.undo() {
+            Some(Change::Added(known)) => known,
+            Some(Change::Removed(..) | Change::Renewed(..)) => return Vec::new(),
+            None => {
+                self.say("nothing was muted here".to_owned(), false);
+                return Vec::new();
+            }
         };
-        self.judge();
-        self.say(format!("{} is seen again", mute.what.text()), false);
-        vec![Effect::Unmute(mute)]
-    }
-
-    /// Judges anew what is muted.
-    fn judge(&mut self) {
-        let Self { store, mutes, .. } = self;
-        store.mute(|entry| mutes.holds(entry));
         self.apply_filter();
+        self.say(format!("{known} is seen again"), false);
+        vec![Effect::Unmute(known)]
     }
 
     pub(super) fn mouse(&mut self, mouse: MouseEvent) -> Vec<Effect> {

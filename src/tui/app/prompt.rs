@@ -6,10 +6,10 @@ use ratatui::layout::Position;
 use super::super::filter::{Completion, Field, Filter, Wrong, complete};
 use super::super::keys;
 use super::super::line::{self, Line};
-use super::super::mute::Muted;
 use super::super::view;
 use super::export::Scope;
 use super::{App, Effect, REVEALED, Revealed};
+use crate::baseline::Entry;
 
 /// Values of a field that completion knows, from the leaks seen last.
 const KNOWN: usize = 30;
@@ -60,7 +60,7 @@ pub(in crate::tui) struct Item {
 /// What follows from it.
 #[derive(Clone, Debug)]
 pub(super) enum Choice {
-    Mute(Muted),
+    Mute(Entry),
     Export(&'static str, Scope),
     Copy(String),
 }
@@ -103,7 +103,15 @@ impl App {
         if !self.vault.has(&secret.fingerprint) {
             return self.say("its value is not kept any more".to_owned(), false);
         }
-        self.prompt = Some(Prompt::Reveal(serial));
+        if self.setup.asks {
+            self.prompt = Some(Prompt::Reveal(serial));
+        } else {
+            self.reveal(serial);
+        }
+    }
+
+    fn reveal(&mut self, serial: u64) {
+        self.revealed = Some(Revealed { serial, until: self.now + REVEALED });
     }
 
     pub(super) fn prompt_key(&mut self, key: KeyEvent) -> Vec<Effect> {
@@ -111,7 +119,7 @@ impl App {
         match self.prompt.take() {
             Some(Prompt::Reveal(serial)) => {
                 if matches!(name.as_str(), "r" | "y" | "enter") {
-                    self.revealed = Some(Revealed { serial, until: self.now + REVEALED });
+                    self.reveal(serial);
                 }
                 Vec::new()
             }
@@ -151,7 +159,7 @@ impl App {
 
     fn choose(&mut self, choice: Choice) -> Vec<Effect> {
         match choice {
-            Choice::Mute(what) => self.mute(what),
+            Choice::Mute(known) => self.mute(known),
             Choice::Export(format, scope) => self.export(format, scope),
             Choice::Copy(text) => {
                 self.say("copied, where the terminal lets programs copy".to_owned(), false);
@@ -279,7 +287,7 @@ impl App {
                 Field::Process => leak.process.as_ref().map(|process| process.name.clone()),
                 Field::Source => Some(leak.source.clone()),
                 Field::Cwe => leak.cwe.first().cloned(),
-                Field::Owasp => leak.owasp.first().map(|&entry| entry.to_owned()),
+                Field::Owasp => leak.owasp.first().map(ToString::to_string),
                 _ => None,
             };
             if let Some(value) = value

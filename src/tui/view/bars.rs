@@ -38,7 +38,7 @@ pub(super) fn bar(app: &App, frame: &mut Frame<'_>, area: Rect) {
         "live".to_owned()
     };
     let mut right = String::new();
-    if let Some((read, total)) = app.pulse.position {
+    if let (Some((read, total)), None) = (app.pulse.position, &app.summary) {
         match total {
             Some(total) if total > 0 => right.push_str(&progress(read, total)),
             _ => right.push_str(&bytes(read)),

@@ -118,7 +118,7 @@ impl Page<'_> {
     }
 
     fn mutes(&mut self) {
-        let mutes = self.app.mutes.all();
+        let mutes = self.app.mutes.entries();
         if mutes.is_empty() {
             return;
         }
@@ -130,7 +130,8 @@ impl Page<'_> {
         self.entry("", &kept, Part::Faint);
         for mute in mutes {
             let reason = mute.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            self.entry("", &format!("{}{reason}", mute.what.text()), Part::Text);
+            let until = mute.expires.map(|day| format!(", until {day}")).unwrap_or_default();
+            self.entry("", &format!("{mute}{until}{reason}"), Part::Text);
         }
     }
 
