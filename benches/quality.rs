@@ -220,6 +220,7 @@ fn scan(
         confidence: Confidence::Low,
         reveal: false,
         every: false,
+        join: false,
         explain: false,
         pulse: false,
         key: FingerprintKey::new(b"the key of the bench"),

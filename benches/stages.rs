@@ -223,9 +223,7 @@ fn engine(rules: &Arc<RuleSet>, frames: &[Frame<'_>]) {
     let mut last = (0, Timestamp::default());
     for frame in frames {
         last = (frame.number, frame.time);
-        if let Some((shard, packet)) = intake.sort(frame) {
-            engine.packet(shard, &packet, frame.number, frame.time);
-        }
+        intake.sort(frame, |shard, frame, packet| engine.packet(shard, packet, frame.number, frame.time));
     }
     engine.finish(last.0, last.1);
     engine.released().for_each(|released| drop(black_box(released)));

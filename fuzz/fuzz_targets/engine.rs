@@ -23,14 +23,13 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(mut source) = from_reader(Path::new("fuzz"), Box::new(Cursor::new(bytes.to_vec())), None) else { return };
     let mut engine = Engine::new(&SETTINGS);
     let mut intake = Intake::default();
-    engine.begin(Arc::from("fuzz"));
+    engine.begin(Arc::from("fuzz"), None);
     let mut last = (0, Default::default());
     while let Ok(Next::Frame(frame)) = source.next() {
         last = (frame.number, frame.time);
-        if let Some((shard, packet)) = intake.sort(&frame) {
-            engine.packet(shard, &packet, frame.number, frame.time);
-        }
+        intake.sort(&frame, |shard, frame, packet| engine.packet(shard, packet, frame.number, frame.time));
     }
+    intake.end_capture(last.0, last.1, |shard, frame, packet| engine.packet(shard, packet, frame.number, frame.time));
     engine.finish(last.0, last.1);
     engine.released().for_each(drop);
 });

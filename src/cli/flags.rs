@@ -30,6 +30,7 @@ const SCAN_EXAMPLES: &str = "\
 Examples:
   leaktap scan trace.pcap
   leaktap scan monday.pcapng.gz tuesday/ --severity high
+  leaktap scan --join ring.pcap*
   leaktap scan trace.pcap --filter 'tcp port 8080' --sink ndjson:leaks.ndjson
   zstdcat big.pcap.zst | leaktap scan - --format ndjson --fail-on critical";
 
@@ -141,6 +142,9 @@ pub(super) struct Scan {
     /// Captures (pcap, pcapng; also .gz, .zst), folders of them, or - for standard input
     #[arg(value_name = "INPUT", required = true)]
     pub(super) inputs: Vec<PathBuf>,
+    /// Read all inputs as one capture, by time: rotated files, or those of several taps
+    #[arg(long, help_heading = "Input")]
+    pub(super) join: bool,
     #[command(flatten)]
     pub(super) detection: Detection,
 }

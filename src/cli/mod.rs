@@ -129,7 +129,7 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
     diagnostics::install(config.verbosity, &bar);
     let world = World { config, environment, bar };
     let exit = match command {
-        Command::Scan(scan) => scan::run(&scan.inputs, &world),
+        Command::Scan(scan) => scan::run(&scan, &world),
         Command::Capture(flags) => capture::run(&flags, &world),
         Command::Watch(flags) => watch::run(&flags, &world),
         Command::Interfaces => interfaces::run(&world),

@@ -8,25 +8,27 @@ use std::sync::atomic::Ordering;
 
 use anyhow::bail;
 
+use super::flags::Scan;
 use super::known::Known;
 use super::progress::Progress;
 use super::telling::{self, Telling};
 use super::{Exit, World, on_terminal, rules};
 use crate::model::finding::Finding;
-use crate::pipeline::{self, Outcome, Watch};
+use crate::pipeline::{self, Options, Outcome, Watch};
 use crate::sink::{Place, Spec, clean};
 use crate::source::{self, Input};
 
 /// Runs the command.
-pub(super) fn run(arguments: &[PathBuf], world: &World<'_>) -> anyhow::Result<Exit> {
+pub(super) fn run(scan: &Scan, world: &World<'_>) -> anyhow::Result<Exit> {
     let config = &world.config;
+    let arguments = scan.inputs.as_slice();
     if config.filter.is_some() && !cfg!(feature = "pcap") {
         bail!("this leaktap was built without libpcap, which --filter needs: build it with the feature pcap");
     }
     check_standard_input(arguments)?;
     let outputs = config.outputs(on_terminal())?;
     let rules = Arc::new(rules::in_force(config)?);
-    let options = telling::options(world)?;
+    let options = Options { join: scan.join, ..telling::options(world)? };
     let (inputs, unreachable) = expand(arguments);
     spare_inputs(&outputs, &inputs)?;
     let known = Known::open(world, &options.key, &outputs)?;

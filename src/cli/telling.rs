@@ -32,6 +32,7 @@ pub(super) fn with_stop(world: &World<'_>, stop: Arc<AtomicBool>) -> anyhow::Res
         confidence: config.confidence,
         reveal: config.reveal,
         every: config.every,
+        join: false,
         explain: config.explain,
         pulse: false,
         key: fingerprint_key(world)?,

@@ -13,7 +13,7 @@ use crate::model::message::Origin;
 use crate::model::redact::{self, Known};
 use crate::model::secret::FingerprintKey;
 use crate::model::text::percent_decode;
-use crate::model::{Confidence, Exposure, Field, Secret, Severity, Surface};
+use crate::model::{Confidence, Exposure, Field, Origins, Secret, Severity, Surface};
 use crate::rule::{Context, Kind, Match, RuleId, RuleSet};
 
 mod personal;
@@ -116,6 +116,8 @@ pub(super) struct Inspector {
     key: FingerprintKey,
     /// What tells the identities of one live capture from those of the next; nothing where a file does.
     pub(super) run: Vec<u8>,
+    /// Where frames come from, where captures are joined.
+    pub(super) origins: Option<Arc<Origins>>,
     matches: Vec<Match>,
     sightings: Vec<Sighting>,
     explain: bool,
@@ -129,6 +131,7 @@ impl Inspector {
             rules,
             key,
             run: Vec::new(),
+            origins: None,
             matches: Vec::new(),
             sightings: Vec::new(),
             explain,
@@ -371,10 +374,26 @@ impl Inspector {
         findings
     }
 
-    /// Of the same value at the same place the most specific rule is told; rules that require others go without them.
+    /// Of the same value at the same place the most specific rule is told; before that rules that require others go where those are not there.
     fn keep_most_specific(&self, sightings: &mut Vec<Sighting>) {
         let rules = &self.rules;
         let specificity = |seen: &Sighting| rules.rule(seen.rule).map_or(0, |rule| rule.specificity);
+        // Also what is not told itself.
+        let present: HashSet<&str> = sightings
+            .iter()
+            .filter_map(|seen| rules.rule(seen.rule))
+            .map(|rule| rule.text.id.as_str())
+            .collect();
+        let is_told: Vec<bool> = sightings
+            .iter()
+            .map(|seen| {
+                rules.rule(seen.rule).is_none_or(|rule| {
+                    !rule.silent && rule.requires.iter().all(|id| present.contains(id.as_str()))
+                })
+            })
+            .collect();
+        let mut told = is_told.into_iter();
+        sightings.retain(|_| told.next().unwrap_or(true));
         sightings.sort_by(|a, b| {
             (b.kind == Kind::Secret, specificity(b), b.confidence, !is_layer(b.origin)).cmp(&(
                 a.kind == Kind::Secret,
@@ -407,18 +426,6 @@ impl Inspector {
                 _ => {}
             }
         }
-        let present: HashSet<&str> =
-            kept.iter().filter_map(|seen| rules.rule(seen.rule)).map(|rule| rule.text.id.as_str()).collect();
-        let requirements: Vec<bool> = kept
-            .iter()
-            .map(|seen| {
-                rules
-                    .rule(seen.rule)
-                    .is_none_or(|rule| rule.requires.iter().all(|id| present.contains(id.as_str())))
-            })
-            .collect();
-        let mut met = requirements.into_iter();
-        kept.retain(|_| met.next().unwrap_or(true));
         personal::sum_up(&mut kept, rules);
         kept.sort_by_key(|seen| (seen.span.start, seen.span.end));
         *sightings = kept;
@@ -464,9 +471,15 @@ impl Inspector {
             .as_ref()
             .map_or_else(|| evidence.as_bytes().to_vec(), |secret| secret.fingerprint.0.to_vec());
         mark.extend_from_slice(&self.run);
+        let frames = [seen.carried.first.frame, seen.carried.last];
+        let (source, frames, last_source) =
+            match self.origins.as_ref().and_then(|origins| origins.of_both(frames)) {
+                Some(placed) => placed,
+                None => (Arc::clone(scene.source), frames, None),
+            };
         let id = identity(&[
-            scene.source.as_bytes(),
-            &seen.carried.first.frame.to_be_bytes(),
+            source.as_bytes(),
+            &frames[0].to_be_bytes(),
             seen.surface.as_str().as_bytes(),
             name.as_deref().unwrap_or_default().as_bytes(),
             rule.text.id.as_bytes(),
@@ -484,8 +497,9 @@ impl Inspector {
             secret,
             flow: scene.flow.clone(),
             http: http.cloned(),
-            source: Arc::clone(scene.source),
-            frames: [seen.carried.first.frame, seen.carried.last],
+            source,
+            frames,
+            last_source,
             evidence,
             related: Vec::new(),
             once: match seen.kind {

@@ -22,13 +22,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use consequence::Consequences;
-pub use intake::Intake;
+pub use intake::{Ended, Intake};
 pub use stats::Stats;
 
 use crate::flow::{Limits, Now, Table};
 use crate::model::finding::{Finding, FlowText};
 use crate::model::secret::FingerprintKey;
-use crate::model::{Direction, FlowKey, Timestamp};
+use crate::model::{Direction, FlowKey, Origins, Timestamp};
 use crate::packet::Packet;
 use crate::rule::{Occurrence, RuleSet};
 
@@ -186,9 +186,10 @@ impl Engine {
         }
     }
 
-    /// The frames from here on are of the capture `source`.
-    pub fn begin(&mut self, source: Arc<str>) {
+    /// The frames from here on are of the capture `source`, or of the files that `origins` knows.
+    pub fn begin(&mut self, source: Arc<str>, origins: Option<Arc<Origins>>) {
         self.workshop.source = source;
+        self.workshop.inspector.origins = origins;
     }
 
     /// Takes a packet of `shard` (see [`Intake::sort`]).
@@ -210,6 +211,14 @@ impl Engine {
         for (shard, table) in self.tables.iter_mut().enumerate() {
             self.workshop.at(shard, now);
             table.advance(now, &mut self.workshop);
+        }
+    }
+
+    /// Lets the findings go that have waited long enough for an answer at `time`, though no frame came; nothing else of the
+    /// capture's time goes on.
+    pub fn release_overdue(&mut self, frame: u64, time: Timestamp) {
+        for shard in 0..SHARDS {
+            self.workshop.at(shard, Now { frame, time });
         }
     }
 

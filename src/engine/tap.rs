@@ -53,6 +53,9 @@ impl<'a> Tap<'a> {
         let half = self.conversation.half(direction);
         let mut parts = [half.body.take(), half.text.take()];
         for body in parts.iter_mut().flatten() {
+            if all {
+                self.decode(direction, body, true, 0);
+            }
             self.look_into(body);
             body.forget();
             if all && body.give_up() {
@@ -150,6 +153,7 @@ impl<'a> Tap<'a> {
 
     fn finish_body(&mut self, direction: Direction) {
         if let Some(mut body) = self.conversation.half(direction).body.take() {
+            self.decode(direction, &mut body, true, 0);
             if let Err(skip) = body.finish() {
                 self.skipped(direction, skip, 0);
             }
@@ -304,10 +308,23 @@ impl<'a> Tap<'a> {
             if let Err(skip) = body.push(piece, carrier) {
                 self.skipped(direction, skip, piece.len());
             }
+            self.decode(direction, body, false, piece.len());
             if body.is_window_full() {
                 self.look_at_window(body);
             }
             done = until.max(done + 1);
+        }
+    }
+
+    /// Decodes what is due of what is held back, or all of it, and looks at it window by window; `bytes` came last.
+    fn decode(&mut self, direction: Direction, body: &mut Body, all: bool, bytes: usize) {
+        loop {
+            match body.decode(all) {
+                Ok(true) if body.is_window_full() => self.look_at_window(body),
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(skip) => return self.skipped(direction, skip, bytes),
+            }
         }
     }
 
@@ -364,8 +381,10 @@ impl Output for Tap<'_> {
     }
 
     fn body_gap(&mut self, direction: Direction, _missing: u64) {
-        if let Some(body) = &mut self.conversation.half(direction).body {
+        if let Some(mut body) = self.conversation.half(direction).body.take() {
+            self.decode(direction, &mut body, true, 0);
             body.gap();
+            self.conversation.half(direction).body = Some(body);
         }
     }
 

@@ -25,11 +25,11 @@ fn in_need(connection: Connection) -> (Vec<String>, Vec<&'static str>) {
     let mut last = (0, Timestamp::default());
     while let Ok(Next::Frame(frame)) = frames.next() {
         last = (frame.number, frame.time);
-        if let Some((shard, packet)) = intake.sort(&frame) {
-            engine.packet(shard, &packet, frame.number, frame.time);
+        intake.sort(&frame, |shard, frame, packet| {
+            engine.packet(shard, packet, frame.number, frame.time);
             let more = engine.workshop.held.iter().map(|held| held - conversation::HELD).sum::<usize>();
             assert!(more <= 96 << 10, "{more} bytes are held");
-        }
+        });
     }
     engine.finish(last.0, last.1);
     assert_eq!(engine.workshop.held, vec![conversation::HELD; SHARDS], "what was held is held no more");

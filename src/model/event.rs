@@ -59,6 +59,9 @@ pub struct Leak {
     pub source: String,
     /// First and last frame that carry the value.
     pub frames: [u64; 2],
+    /// The file of the last frame, where joined captures have it in another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_source: Option<String>,
     /// A redacted excerpt.
     pub evidence: String,
     /// What to do.
@@ -188,6 +191,9 @@ pub struct Lost {
     pub frames: [u64; 2],
     /// The capture.
     pub source: String,
+    /// The file of the last frame, where joined captures have it in another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_source: Option<String>,
 }
 
 /// What was done, and what was not.
@@ -271,6 +277,7 @@ pub fn leak(finding: &Finding, reveal: bool, explain: bool) -> Leak {
         process: None,
         source: finding.source.to_string(),
         frames: finding.frames,
+        last_source: finding.last_source.as_ref().map(ToString::to_string),
         evidence: finding.evidence.clone(),
         advice: finding.rule.advice.clone(),
         related: finding.related.iter().map(ToString::to_string).collect(),

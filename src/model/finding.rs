@@ -268,6 +268,8 @@ pub struct Finding {
     pub source: Arc<str>,
     /// First and last frame that carry the value.
     pub frames: [u64; 2],
+    /// The capture of the last frame, where joined captures have it in another one.
+    pub last_source: Option<Arc<str>>,
     /// A redacted excerpt.
     pub evidence: String,
     /// Findings that belong to it.

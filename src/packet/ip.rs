@@ -2,13 +2,15 @@
 
 use etherparse::{IpAuthHeaderSlice, IpNumber, Ipv6ExtensionsSlice};
 
-use super::{Datagram, Flags, Packet, Segment};
+use super::{Around, Datagram, Flags, Fragment, Packet, Segment, tunnel};
 use crate::model::{Endpoint, FlowKey, Side, Transport};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const AUTHENTICATION: u8 = 51;
 const NO_NEXT_HEADER: u8 = 59;
+/// What announces a fragment header (RFC 8200 section 4.5).
+const FRAGMENT: u8 = 44;
 
 /// What an IP header says of its payload.
 struct Payload<'a> {
@@ -16,28 +18,30 @@ struct Payload<'a> {
     bytes: &'a [u8],
     /// Bytes behind `bytes` that the header announces and the capture lacks.
     cut: usize,
+    /// Encapsulations around it.
+    depth: u8,
 }
 
 /// Where the addresses stand: by reference, so that keys are made in registers once the ports are known.
-#[derive(Clone, Copy)]
-enum Addresses<'a> {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Addresses<'a> {
     V4(&'a [u8; 20]),
     V6(&'a [u8; 40]),
 }
 
 /// Raw IP: the version stands in the first four bits.
-pub(super) fn by_version(bytes: &[u8], missing: u32) -> Packet<'_> {
+pub(super) fn by_version(bytes: &[u8], around: Around) -> Packet<'_> {
     match bytes.first().map(|first| first >> 4) {
-        Some(4) => v4(bytes, missing),
-        Some(6) => v6(bytes, missing),
+        Some(4) => v4(bytes, around),
+        Some(6) => v6(bytes, around),
         Some(_) => Packet::Malformed("neither ip version 4 nor 6"),
         None => Packet::Malformed("ip header cut short"),
     }
 }
 
-/// RFC 791. `missing` bytes of the frame were not captured.
+/// RFC 791.
 #[inline]
-pub(super) fn v4(bytes: &[u8], missing: u32) -> Packet<'_> {
+pub(super) fn v4(bytes: &[u8], around: Around) -> Packet<'_> {
     let Some(head) = bytes.first_chunk::<20>() else {
         return Packet::Malformed("ipv4 header cut short");
     };
@@ -51,7 +55,7 @@ pub(super) fn v4(bytes: &[u8], missing: u32) -> Packet<'_> {
     let total = usize::from(u16::from_be_bytes([head[2], head[3]]));
     // A total length of 0 is left by segmentation offload and BIG TCP: what is there counts.
     let (datagram, cut) = match total {
-        0 => (bytes, missing as usize),
+        0 => (bytes, around.missing as usize),
         _ if total < header => return Packet::Malformed("ipv4 total length below its header"),
         _ => {
             let datagram = bytes.get(..total).unwrap_or(bytes);
@@ -61,11 +65,12 @@ pub(super) fn v4(bytes: &[u8], missing: u32) -> Packet<'_> {
     let Some(payload) = datagram.get(header..) else {
         return Packet::Malformed("ipv4 options cut short");
     };
+    let payload = Payload { addresses: Addresses::V4(head), bytes: payload, cut, depth: around.depth };
     // More-fragments or an offset; don't-fragment and the reserved bit say nothing.
-    if u16::from_be_bytes([head[6], head[7]]) & 0x3fff != 0 {
-        return Packet::Fragment;
+    let fragment = u16::from_be_bytes([head[6], head[7]]) & 0x3fff;
+    if fragment != 0 {
+        return v4_fragment(fragment, payload);
     }
-    let payload = Payload { addresses: Addresses::V4(head), bytes: payload, cut };
     match head[9] {
         TCP => tcp(payload),
         UDP => udp(payload),
@@ -73,10 +78,22 @@ pub(super) fn v4(bytes: &[u8], missing: u32) -> Packet<'_> {
     }
 }
 
+/// `place` is the bit for more fragments and the offset in units of eight bytes.
+#[cold]
+fn v4_fragment(place: u16, payload: Payload<'_>) -> Packet<'_> {
+    let Addresses::V4(head) = payload.addresses else { return Packet::Malformed("ip version is not 4") };
+    payload.fragment(
+        u32::from(u16::from_be_bytes([head[4], head[5]])),
+        head[9],
+        place << 3,
+        place & 0x2000 != 0,
+    )
+}
+
 #[cold]
 fn v4_rare(protocol: u8, payload: Payload<'_>) -> Packet<'_> {
     if protocol != AUTHENTICATION {
-        return other(protocol);
+        return tunnelled(protocol, payload);
     }
     let Ok(header) = IpAuthHeaderSlice::from_slice(payload.bytes) else {
         return Packet::Malformed("authentication header cut short");
@@ -85,9 +102,9 @@ fn v4_rare(protocol: u8, payload: Payload<'_>) -> Packet<'_> {
     transport(header.next_header().0, Payload { bytes, ..payload })
 }
 
-/// RFC 8200. `missing` bytes of the frame were not captured.
+/// RFC 8200.
 #[inline]
-pub(super) fn v6(bytes: &[u8], missing: u32) -> Packet<'_> {
+pub(super) fn v6(bytes: &[u8], around: Around) -> Packet<'_> {
     let Some((head, rest)) = bytes.split_first_chunk::<40>() else {
         return Packet::Malformed("ipv6 header cut short");
     };
@@ -97,12 +114,12 @@ pub(super) fn v6(bytes: &[u8], missing: u32) -> Packet<'_> {
     let length = usize::from(u16::from_be_bytes([head[4], head[5]]));
     // A payload length of 0 is a jumbogram (RFC 2675): what is there counts.
     let (payload, cut) = if length == 0 && head[6] != NO_NEXT_HEADER {
-        (rest, missing as usize)
+        (rest, around.missing as usize)
     } else {
         let payload = rest.get(..length).unwrap_or(rest);
         (payload, length - payload.len())
     };
-    let payload = Payload { addresses: Addresses::V6(head), bytes: payload, cut };
+    let payload = Payload { addresses: Addresses::V6(head), bytes: payload, cut, depth: around.depth };
     match head[6] {
         TCP => tcp(payload),
         UDP => udp(payload),
@@ -111,11 +128,11 @@ pub(super) fn v6(bytes: &[u8], missing: u32) -> Packet<'_> {
 }
 
 #[cold]
-fn v6_extended(next: u8, payload: Payload<'_>) -> Packet<'_> {
-    let (extensions, next, rest, fault) = Ipv6ExtensionsSlice::from_slice_lax(IpNumber(next), payload.bytes);
+fn v6_extended(first: u8, payload: Payload<'_>) -> Packet<'_> {
+    let (extensions, next, rest, fault) = Ipv6ExtensionsSlice::from_slice_lax(IpNumber(first), payload.bytes);
     // Behind a fragment header that is not the first one stands anything: asked before the fault.
     if extensions.is_fragmenting_payload() {
-        return Packet::Fragment;
+        return v6_fragment(first, payload);
     }
     if fault.is_some() {
         return Packet::Malformed("ipv6 extension headers broken or cut short");
@@ -123,12 +140,62 @@ fn v6_extended(next: u8, payload: Payload<'_>) -> Packet<'_> {
     transport(next.0, Payload { bytes: rest, ..payload })
 }
 
+/// Goes from header to header until the one of the fragment; what stands before it is of no further interest.
+fn v6_fragment(first: u8, payload: Payload<'_>) -> Packet<'_> {
+    const BROKEN: Packet<'static> = Packet::Malformed("ipv6 extension headers broken or cut short");
+    let (mut next, mut bytes) = (first, payload.bytes);
+    loop {
+        let Some((&[following, length, p0, p1, i0, i1, i2, i3], rest)) = bytes.split_first_chunk::<8>()
+        else {
+            return BROKEN;
+        };
+        if next == FRAGMENT {
+            let place = u16::from_be_bytes([p0, p1]);
+            let payload = Payload { bytes: rest, ..payload };
+            return payload.fragment(
+                u32::from_be_bytes([i0, i1, i2, i3]),
+                following,
+                place & !7,
+                place & 1 != 0,
+            );
+        }
+        let length = match next {
+            AUTHENTICATION => (usize::from(length) + 2) * 4,
+            _ => (usize::from(length) + 1) * 8,
+        };
+        let Some(behind) = bytes.get(length..) else { return BROKEN };
+        (next, bytes) = (following, behind);
+    }
+}
+
+impl<'a> Payload<'a> {
+    /// The fragment whose bytes these are.
+    fn fragment(self, identification: u32, protocol: u8, offset: u16, more: bool) -> Packet<'a> {
+        Packet::Fragment(Fragment {
+            addresses: self.addresses,
+            identification,
+            protocol,
+            offset,
+            more,
+            bytes: self.bytes,
+            cut: u32::try_from(self.cut).unwrap_or(u32::MAX),
+            depth: self.depth,
+        })
+    }
+}
+
 fn transport(protocol: u8, payload: Payload<'_>) -> Packet<'_> {
     match protocol {
         TCP => tcp(payload),
         UDP => udp(payload),
-        _ => other(protocol),
+        _ => tunnelled(protocol, payload),
     }
+}
+
+/// Neither TCP nor UDP: an encapsulation, or a protocol that is named and left.
+fn tunnelled(protocol: u8, payload: Payload<'_>) -> Packet<'_> {
+    let around = Around { missing: 0, depth: payload.depth };
+    tunnel::in_ip(protocol, payload.bytes, payload.cut, around).unwrap_or_else(|| other(protocol))
 }
 
 /// RFC 9293 section 3.1.
@@ -180,6 +247,12 @@ fn udp(payload: Payload<'_>) -> Packet<'_> {
             (bytes, length - 8 - bytes.len())
         }
     };
+    if tunnel::is_port([head[0], head[1]], [head[2], head[3]]) {
+        let around = Around { missing: 0, depth: payload.depth };
+        if let Some(packet) = tunnel::in_udp([head[0], head[1]], [head[2], head[3]], bytes, cut, around) {
+            return packet;
+        }
+    }
     let (key, sender) = payload.addresses.flow([head[0], head[1]], [head[2], head[3]], Transport::Udp);
     Packet::Udp(Datagram { key, sender, payload: bytes, cut: u32::try_from(cut).unwrap_or(u32::MAX) })
 }
@@ -213,9 +286,7 @@ fn other<'a>(protocol: u8) -> Packet<'a> {
     Packet::Other(match protocol {
         1 => "icmp",
         2 => "igmp",
-        4 => "ipip",
         33 => "dccp",
-        41 => "ipv6-in-ip",
         46 => "rsvp",
         47 => "gre",
         50 => "esp",
@@ -228,7 +299,6 @@ fn other<'a>(protocol: u8) -> Packet<'a> {
         115 => "l2tp",
         132 => "sctp",
         136 => "udplite",
-        137 => "mpls-in-ip",
         _ => "ip-other",
     })
 }

@@ -1,16 +1,26 @@
-//! Frame to segment: link, network and transport headers, by etherparse where it serves.
+//! Frame to segment: link, network and transport headers, through encapsulations; fragments put together.
+//!
+//! What nearly every frame is (Ethernet, IP, TCP) is decoded on a way of its own; the rest hangs off it in cold functions.
 
+mod fragment;
 mod ip;
 mod link;
+mod ppp;
 #[cfg(test)]
 mod tests;
+mod tunnel;
+mod wireless;
 
 pub use crate::model::segment::{Datagram, Flags, Segment};
+pub use fragment::{Fragment, Fragments, GivenUp, Limits, Rebuilt};
 
 use crate::model::{Frame, LinkType};
 
-/// What `frame` carries, borrowed from it. Never fails, allocates nothing; checksums are not verified (those of
-/// captured packets are often left to the network card).
+/// Encapsulations within each other that are opened: tunnels, MPLS, PPPoE.
+pub const DEPTH: u8 = 8;
+
+/// What `frame` carries, borrowed from it, out of however many encapsulations up to [`DEPTH`]. Never fails, allocates
+/// nothing; checksums are not verified (those of captured packets are often left to the network card).
 ///
 /// Link padding is not payload: the IP length decides. Where a frame was cut by the snapshot length, what is
 /// there is given and the rest counted in `cut`.
@@ -26,12 +36,42 @@ pub enum Packet<'a> {
     Tcp(Segment<'a>),
     /// A UDP datagram.
     Udp(Datagram<'a>),
-    /// A fragment of an IP datagram (put together by a later stage).
-    Fragment,
-    /// Another protocol, by name where it has one: `arp`, `lldp`, `icmp`, `gre`, `sctp`; `ethertype-other`, `ip-other` …
+    /// A fragment of an IP datagram, for [`Fragments`].
+    Fragment(Fragment<'a>),
+    /// Another protocol, by name where it has one: `arp`, `lldp`, `icmp`, `esp`, `sctp`; `ethertype-other`, `ip-other` …
     Other(&'static str),
     /// A link type nobody here reads.
     UnknownLink(LinkType),
     /// Headers that break off or contradict themselves.
     Malformed(&'static str),
 }
+
+impl Packet<'_> {
+    /// Whether it may well be what its bytes were taken for, where nothing but a port number said so.
+    fn is_plausible(&self) -> bool {
+        !matches!(
+            self,
+            Self::Malformed(_) | Self::Other("ethertype-other" | "ip-other" | "ppp-other" | "llc")
+        )
+    }
+}
+
+/// What stands around the bytes at hand.
+#[derive(Clone, Copy, Debug)]
+struct Around {
+    /// Bytes of the frame that were not captured.
+    missing: u32,
+    /// Encapsulations.
+    depth: u8,
+}
+
+impl Around {
+    /// One encapsulation more, around bytes of which `missing` were not captured. `None` where that is one too many.
+    fn deeper(self, missing: usize) -> Option<Self> {
+        let missing = u32::try_from(missing).unwrap_or(u32::MAX);
+        (self.depth < DEPTH).then_some(Self { missing, depth: self.depth + 1 })
+    }
+}
+
+/// More encapsulations than [`DEPTH`].
+const TOO_DEEP: Packet<'static> = Packet::Other("nested-too-deep");

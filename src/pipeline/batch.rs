@@ -67,3 +67,9 @@ impl Batch {
         self.frames.clear();
     }
 }
+
+/// Puts a frame into the batch of its worker; the bytes it costs.
+pub(super) fn add(batches: &mut [Batch], shard: usize, frame: &Frame<'_>) -> usize {
+    let workers = batches.len().max(1);
+    batches.get_mut(shard % workers).map_or(0, |batch| batch.add(frame, shard))
+}

@@ -15,7 +15,7 @@ use crate::engine::{Engine, Intake, Released, Settings, Stats};
 use crate::model::Timestamp;
 use crate::model::event::{Event, Lost};
 use crate::model::pulse::Pulse;
-use crate::packet;
+use crate::packet::{self, GivenUp};
 use crate::rule::RuleSet;
 use crate::source::live::DRAIN;
 use crate::source::{Live, Next, Source as _};
@@ -23,8 +23,8 @@ use crate::source::{Live, Next, Source as _};
 use super::batch::{self, Batch};
 use super::meter::Meter;
 use super::pulse::{self, Pulses};
-use super::teller::Teller;
-use super::{Flow, Options, Outcome, Read, Watch};
+use super::teller::{Teller, given_up_event};
+use super::{Capture, Flow, Options, Outcome, Read, Watch};
 
 /// Batches that wait before a worker; what comes while all are full is dropped.
 const QUEUE: usize = 64;
@@ -135,7 +135,7 @@ enum Order {
 }
 
 enum Word {
-    Released(Arc<str>, Vec<Released>),
+    Released(Capture, Vec<Released>),
     Lost(Lost),
     Note(String),
     Problem(String),
@@ -161,7 +161,8 @@ fn work(
     let tell = |engine: &mut Engine, source: &Arc<str>| {
         if engine.has_released() {
             // Nobody listens any more only where the caller's thread has panicked.
-            let _ = words.send(Word::Released(Arc::clone(source), engine.released().collect()));
+            let capture = Capture { name: Arc::clone(source), origins: None };
+            let _ = words.send(Word::Released(capture, engine.released().collect()));
         }
     };
     for order in orders {
@@ -170,7 +171,7 @@ fn work(
             edition = newest;
             engine.follow(Arc::clone(&state.rules.lock().unwrap_or_else(PoisonError::into_inner)));
         }
-        let mut behind = Some(now().since(last.1)).filter(|_| meter.is_some());
+        let mut behind = None;
         match order {
             Order::Batch(from, mut batch) => {
                 engine.on_interface(&from);
@@ -186,11 +187,9 @@ fn work(
                 batch.clear();
                 // No room for a spare: it is dropped.
                 let _ = spares.try_send(batch);
+                behind = meter.as_ref().map(|_| now().since(last.1));
             }
-            Order::Tick(time) => {
-                engine.advance(last.0, time);
-                behind = None;
-            }
+            Order::Tick(time) => engine.advance(last.0, time),
         }
         tell(&mut engine, &source);
         if let Some(meter) = &mut meter
@@ -266,11 +265,8 @@ impl<'a> Reader<'a> {
                         break;
                     }
                     self.last = (frame.number, frame.time);
-                    if let Some((shard, _)) = self.intake.sort(&frame)
-                        && let Some(batch) = self.batches.get_mut(shard % self.queues.len())
-                    {
-                        self.waiting += batch.add(&frame, shard);
-                    }
+                    let (batches, waiting) = (&mut self.batches, &mut self.waiting);
+                    self.intake.sort(&frame, |shard, frame, _| *waiting += batch::add(batches, shard, frame));
                     if self.waiting < batch::BYTES && frame.number % 64 != 0 {
                         continue;
                     }
@@ -289,6 +285,7 @@ impl<'a> Reader<'a> {
                 ticked = Instant::now();
                 // While frames are backed up time goes on by theirs.
                 self.tick(if is_idle { now() } else { self.last.1 });
+                self.wait_no_longer(is_idle);
             }
             if counted.elapsed() >= COUNT {
                 counted = Instant::now();
@@ -317,9 +314,14 @@ impl<'a> Reader<'a> {
                 break;
             }
         }
+        let (batches, waiting) = (&mut self.batches, &mut self.waiting);
+        let (number, time) = self.last;
+        let ended = self
+            .intake
+            .end_capture(number, time, |shard, frame, _| *waiting += batch::add(batches, shard, frame));
         self.give_out();
+        self.tell_given_up(&ended.given_up);
         self.count();
-        self.intake.end_capture();
         self.intake.stats().clone()
     }
 
@@ -355,8 +357,25 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Fragments that waited for too long go to the workers as far as they go.
+    fn wait_no_longer(&mut self, is_idle: bool) {
+        let (batches, waiting) = (&mut self.batches, &mut self.waiting);
+        let (number, time) = self.last;
+        let time = if is_idle { now() } else { time };
+        self.intake.advance(number, time, |shard, frame, _| *waiting += batch::add(batches, shard, frame));
+    }
+
+    fn tell_given_up(&self, given_up: &[GivenUp]) {
+        let capture = Capture { name: Arc::clone(&self.name), origins: None };
+        for given_up in given_up {
+            let _ = self.words.send(Word::Lost(given_up_event(given_up, &capture)));
+        }
+    }
+
     /// Tells what was lost since the last time.
     fn count(&mut self) {
+        let given_up = self.intake.given_up();
+        self.tell_given_up(&given_up);
         let drops = self.live.drops();
         let frames = [self.counted, self.last.0];
         self.counted = self.last.0;
@@ -368,6 +387,7 @@ impl<'a> Reader<'a> {
             bytes,
             frames,
             source: self.name.to_string(),
+            last_source: None,
         };
         let mut all = Vec::new();
         if drops.kernel > 0 {
@@ -404,13 +424,15 @@ fn collect(
     let mut pulses = Pulses::default();
     loop {
         match heard.recv_timeout(TICK) {
-            Ok(Word::Released(source, released)) => {
-                released.into_iter().for_each(|released| teller.tell(released, &source, watch));
+            Ok(Word::Released(capture, released)) => {
+                released.into_iter().for_each(|released| teller.tell(released, &capture, watch));
                 teller.settle(watch);
             }
             Ok(Word::Lost(lost)) => {
-                drops += lost.count;
-                pulses.dropped(&lost.reason, lost.count);
+                if lost.reason.ends_with("-drop") {
+                    drops += lost.count;
+                    pulses.dropped(&lost.reason, lost.count);
+                }
                 teller.lost(lost, watch);
             }
             Ok(Word::Note(note)) => watch.note(&note),

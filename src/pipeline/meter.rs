@@ -96,7 +96,6 @@ mod tests {
     use crate::engine::{LIMITS, Settings};
     use crate::model::Endpoint;
     use crate::model::secret::FingerprintKey;
-    use crate::packet;
     use crate::rule::RuleSet;
     use crate::source::memory::Memory;
     use crate::source::memory::connection::Connection;
@@ -121,9 +120,10 @@ mod tests {
         let mut open = Vec::new();
         let mut memory = Memory::new(frames);
         while let Ok(Next::Frame(frame)) = memory.next() {
-            let (shard, decoded) = intake.sort(&frame).unwrap();
-            engine.packet(shard, &decoded, frame.number, frame.time);
-            meter.add(&packet::decode(&frame), frame.bytes.len(), frame.time);
+            intake.sort(&frame, |shard, frame, packet| {
+                engine.packet(shard, packet, frame.number, frame.time);
+                meter.add(packet, frame.bytes.len(), frame.time);
+            });
             open.push(meter.flows(&engine).first().map(|flow| flow.is_open));
         }
         assert!(open.contains(&Some(true)) && open.last() == Some(&Some(false)), "{open:?}");

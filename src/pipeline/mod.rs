@@ -13,15 +13,16 @@ mod teller;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::engine::{Engine, Intake, LIMITS, Settings, Stats};
+use crate::engine::{Ended, Engine, Intake, LIMITS, Settings, Stats};
 use crate::model::event::Event;
 use crate::model::finding::{Finding, FindingId};
 use crate::model::pulse::Pulse;
 use crate::model::secret::FingerprintKey;
-use crate::model::{Confidence, Severity, Timestamp};
+use crate::model::{Confidence, Origins, Severity, Timestamp};
 use crate::rule::RuleSet;
-use crate::source::{self, Input, Next, Source, SourceError};
+use crate::source::{self, CaptureFile, Input, Joined, Next, Source, SourceError};
 
 pub use live::{Until, capture};
 pub use queued::{Queued, Tell};
@@ -45,6 +46,8 @@ pub struct Options {
     pub reveal: bool,
     /// Whether each sighting is told.
     pub every: bool,
+    /// Whether the inputs are one capture in the order of time.
+    pub join: bool,
     /// Whether leaks say why they are told, and [`Watch::suppressed`] is told what rules saw and did not tell.
     pub explain: bool,
     /// Whether [`Watch::pulse`] is told how the run goes, and findings come with their story.
@@ -145,6 +148,22 @@ struct Read {
 
 /// Frames between two looks at the stop flag and the progress.
 const LOOK: u64 = 4096;
+/// A stream whose newest frame is not older than this is live: its time goes on while nothing comes.
+const LIVE: Duration = Duration::from_secs(60);
+/// Frames reach a live stream so much later than they were captured.
+const LAG: Duration = Duration::from_millis(200);
+
+/// What is read as one capture: its name, and where its frames come from, if they are of several files.
+#[derive(Clone)]
+struct Capture {
+    name: Arc<str>,
+    origins: Option<Arc<Origins>>,
+}
+
+/// The inputs that are one capture each: all of them where they are joined.
+fn captures<'a>(inputs: &'a [Input], options: &Options) -> std::slice::Chunks<'a, Input> {
+    inputs.chunks(if options.join { inputs.len().max(1) } else { 1 })
+}
 
 fn alone(
     inputs: &[Input],
@@ -157,45 +176,53 @@ fn alone(
     let mut intake = Intake::default();
     let mut read = Read::default();
     let mut bytes = 0;
-    for input in inputs {
+    for inputs in captures(inputs, options) {
         if options.stop.load(Ordering::Relaxed) {
             break;
         }
-        let Some(mut source) = open(input, options, &mut read, watch) else { continue };
-        let name: Arc<str> = Arc::from(input.display());
-        engine.begin(Arc::clone(&name));
+        let Some((mut source, capture)) = open(inputs, options, &mut read, watch) else { continue };
+        engine.begin(Arc::clone(&capture.name), capture.origins.clone());
         let mut last = (0, Timestamp::default());
+        let mut silent: Option<Instant> = None;
         loop {
             match source.next() {
                 Ok(Next::Frame(frame)) => {
                     last = (frame.number, frame.time);
-                    if let Some((shard, packet)) = intake.sort(&frame) {
-                        engine.packet(shard, &packet, frame.number, frame.time);
-                        if engine.has_released() {
-                            engine.released().for_each(|released| teller.tell(released, &name, watch));
-                            teller.settle(watch);
-                        }
-                    }
+                    silent = None;
+                    intake.sort(&frame, |shard, frame, packet| {
+                        engine.packet(shard, packet, frame.number, frame.time);
+                    });
                 }
-                Ok(Next::Idle) => {}
+                Ok(Next::Idle) => {
+                    let since = silent.get_or_insert_with(Instant::now).elapsed();
+                    pass(&mut engine, &mut intake, last, since);
+                }
                 Ok(Next::End) => break,
                 // A stream that was left may have broken off in the middle of a record.
                 Err(_) if options.stop.load(Ordering::Relaxed) => break,
-                Err(error) => read.fault(input, &error, watch),
+                Err(error) => read.fault(inputs, &error, watch),
             }
-            if last.0 % LOOK == 0 || teller.is_stopped() {
+            if engine.has_released() {
+                engine.released().for_each(|released| teller.tell(released, &capture, watch));
+                teller.settle(watch);
+            }
+            if last.0 % LOOK == 0 || silent.is_some() || teller.is_stopped() {
                 watch.progress(bytes + source.position(), teller.leaks());
                 if teller.is_stopped() || options.stop.load(Ordering::Relaxed) {
                     break;
                 }
             }
         }
+        let ended = intake.end_capture(last.0, last.1, |shard, frame, packet| {
+            engine.packet(shard, packet, frame.number, frame.time);
+        });
         engine.finish(last.0, last.1);
-        engine.released().for_each(|released| teller.tell(released, &name, watch));
+        engine.released().for_each(|released| teller.tell(released, &capture, watch));
         teller.settle(watch);
+        teller.given_up(&ended.given_up, &capture, watch);
         bytes += source.position();
         watch.progress(bytes, teller.leaks());
-        note_links(&mut intake, &name, watch);
+        note_links(&ended, &capture.name, watch);
         if teller.is_stopped() {
             break;
         }
@@ -205,10 +232,29 @@ fn alone(
     read
 }
 
+/// No frame has come for `silent`: what a stream's leaks wait for may be over. Of one that is not live (a file that comes slowly)
+/// only the answers to requests are not waited for any longer: all else is as if the file were read at once.
+fn pass(engine: &mut Engine, intake: &mut Intake, last: (u64, Timestamp), silent: Duration) {
+    let (number, time) = last;
+    let Some(silent) = silent.checked_sub(LAG).filter(|_| number > 0) else { return };
+    let now = time.after(silent);
+    let age = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    if Timestamp::default().after(age.saturating_sub(LIVE + silent)) > time {
+        return engine.release_overdue(number, now);
+    }
+    intake.advance(number, now, |shard, frame, packet| {
+        engine.packet(shard, packet, frame.number, frame.time);
+    });
+    engine.advance(number, now);
+}
+
 impl Read {
     /// An input that cannot be read, or not to its end. In folders, files that are no captures are skipped.
-    fn fault(&mut self, input: &Input, error: &SourceError, watch: &mut dyn Watch) {
-        if !input.named && matches!(error, SourceError::NotACapture { .. }) {
+    fn fault(&mut self, inputs: &[Input], error: &SourceError, watch: &mut dyn Watch) {
+        let unnamed = inputs.iter().find(|input| {
+            !input.named && matches!(error, SourceError::NotACapture { path, .. } if *path == input.path)
+        });
+        if let Some(input) = unnamed {
             self.skipped += 1;
             self.sources = self.sources.saturating_sub(1);
             watch.skipped(&input.display());
@@ -219,32 +265,53 @@ impl Read {
     }
 }
 
-fn open(input: &Input, options: &Options, read: &mut Read, watch: &mut dyn Watch) -> Option<Box<dyn Source>> {
-    let filter = options.filter.as_deref();
-    let opened = if is_stream(&input.path) {
+/// Opens inputs as one capture; what cannot be read is told. `None` where nothing is left.
+fn open<'a>(
+    inputs: &'a [Input],
+    options: &'a Options,
+    read: &mut Read,
+    watch: &mut dyn Watch,
+) -> Option<(Box<dyn Source + 'a>, Capture)> {
+    if !options.join {
+        let input = inputs.first()?;
+        return match open_one(input, options, true) {
+            Ok(source) => {
+                read.sources += 1;
+                Some((Box::new(source), Capture { name: Arc::from(input.display()), origins: None }))
+            }
+            Err(_) if options.stop.load(Ordering::Relaxed) => None,
+            Err(error) => {
+                read.sources += 1;
+                read.fault(inputs, &error, watch);
+                None
+            }
+        };
+    }
+    let (joined, faults) =
+        Joined::new(inputs, Box::new(|input, filtered| open_one(input, options, filtered)));
+    read.sources += inputs.len() as u64;
+    for (_, error) in &faults {
+        read.fault(inputs, error, watch);
+    }
+    let name = inputs.first()?.display();
+    let capture = Capture { name: Arc::from(name), origins: Some(joined.origins()) };
+    (faults.len() < inputs.len()).then(|| (Box::new(joined) as Box<dyn Source>, capture))
+}
+
+fn open_one(input: &Input, options: &Options, filtered: bool) -> Result<CaptureFile, SourceError> {
+    let filter = options.filter.as_deref().filter(|_| filtered);
+    if is_stream(&input.path) {
         stream::Stream::open(&input.path, Arc::clone(&options.stop))
             .map_err(|error| SourceError::Io { path: input.path.clone(), error })
             .and_then(|stream| source::from_reader(&input.path, Box::new(stream), filter))
     } else {
         source::open(&input.path, filter)
-    };
-    match opened {
-        Ok(source) => {
-            read.sources += 1;
-            Some(Box::new(source))
-        }
-        Err(_) if options.stop.load(Ordering::Relaxed) => None,
-        Err(error) => {
-            read.sources += 1;
-            read.fault(input, &error, watch);
-            None
-        }
     }
 }
 
 /// Link types that nobody here reads, each named once a capture.
-fn note_links(intake: &mut Intake, source: &str, watch: &mut dyn Watch) {
-    for link in intake.end_capture() {
+fn note_links(ended: &Ended, source: &str, watch: &mut dyn Watch) {
+    for link in &ended.links {
         watch.note(&format!("{source}: frames of link type {} are not looked into", link.0));
     }
 }

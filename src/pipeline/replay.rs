@@ -14,7 +14,7 @@ use crate::source::{Input, Next};
 
 use super::meter::Meter;
 use super::teller::Teller;
-use super::{Flow, LOOK, Options, Outcome, Read, Watch, note_links, open, pulse};
+use super::{Flow, LOOK, Options, Outcome, Read, Watch, captures, note_links, open, pulse};
 
 /// A silence of the capture lasts no longer than this, whatever the speed.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -70,12 +70,12 @@ pub fn replay(
         total: inputs.iter().map(|input| input.size).sum::<Option<u64>>(),
     };
     let mut read = Read::default();
-    for input in inputs {
+    for inputs in captures(inputs, options) {
         if options.stop.load(Ordering::Relaxed) || teller.is_stopped() {
             break;
         }
-        player.play(input, &mut engine, &mut read, options, pace, &mut teller, watch);
-        player.done += input.size.unwrap_or(0);
+        player.play(inputs, &mut engine, &mut read, options, pace, &mut teller, watch);
+        player.done += inputs.iter().filter_map(|input| input.size).sum::<u64>();
     }
     read.stats.add(player.intake.stats());
     read.stats.add(engine.stats());
@@ -97,7 +97,7 @@ impl Player {
     #[expect(clippy::too_many_arguments, reason = "all of a run comes together here and nowhere else")]
     fn play(
         &mut self,
-        input: &Input,
+        inputs: &[Input],
         engine: &mut Engine,
         read: &mut Read,
         options: &Options,
@@ -105,9 +105,8 @@ impl Player {
         teller: &mut Teller<'_>,
         watch: &mut dyn Watch,
     ) {
-        let Some(mut source) = open(input, options, read, watch) else { return };
-        let name: Arc<str> = Arc::from(input.display());
-        engine.begin(Arc::clone(&name));
+        let Some((mut source, capture)) = open(inputs, options, read, watch) else { return };
+        engine.begin(Arc::clone(&capture.name), capture.origins.clone());
         let mut last = (0, Timestamp::default());
         let mut clock = Clock::default();
         loop {
@@ -115,23 +114,26 @@ impl Player {
             match source.next() {
                 Ok(Next::Frame(frame)) => {
                     while !clock.is_due(frame.time, pace) && !options.stop.load(Ordering::Relaxed) {
+                        engine.released().for_each(|released| teller.tell(released, &capture, watch));
+                        teller.settle(watch);
                         self.look_on(engine, last.1, position, teller, watch);
                         thread::sleep(PATIENCE);
                     }
                     last = (frame.number, frame.time);
-                    if let Some((shard, packet)) = self.intake.sort(&frame) {
-                        engine.packet(shard, &packet, frame.number, frame.time);
-                        self.meter.add(&packet, frame.bytes.len(), frame.time);
-                        if engine.has_released() {
-                            engine.released().for_each(|released| teller.tell(released, &name, watch));
-                            teller.settle(watch);
-                        }
+                    let Self { intake, meter, .. } = self;
+                    intake.sort(&frame, |shard, frame, packet| {
+                        engine.packet(shard, packet, frame.number, frame.time);
+                        meter.add(packet, frame.bytes.len(), frame.time);
+                    });
+                    if engine.has_released() {
+                        engine.released().for_each(|released| teller.tell(released, &capture, watch));
+                        teller.settle(watch);
                     }
                 }
                 Ok(Next::Idle) => {}
                 Ok(Next::End) => break,
                 Err(_) if options.stop.load(Ordering::Relaxed) => break,
-                Err(error) => read.fault(input, &error, watch),
+                Err(error) => read.fault(inputs, &error, watch),
             }
             if last.0 % LOOK == 0 {
                 self.look_on(engine, last.1, source.position(), teller, watch);
@@ -140,12 +142,16 @@ impl Player {
                 break;
             }
         }
+        let ended = self.intake.end_capture(last.0, last.1, |shard, frame, packet| {
+            engine.packet(shard, packet, frame.number, frame.time);
+        });
         engine.finish(last.0, last.1);
-        engine.released().for_each(|released| teller.tell(released, &name, watch));
+        engine.released().for_each(|released| teller.tell(released, &capture, watch));
         teller.settle(watch);
+        teller.given_up(&ended.given_up, &capture, watch);
         self.told = None;
         self.look_on(engine, last.1, source.position(), teller, watch);
-        note_links(&mut self.intake, &name, watch);
+        note_links(&ended, &capture.name, watch);
     }
 
     /// Tells how it goes, where it is time to; takes new rules.

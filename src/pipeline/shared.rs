@@ -5,28 +5,27 @@
 //! ```
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::sync::Arc;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use crate::engine::{Engine, Intake, Released, Settings, Stats};
+use crate::engine::{Ended, Engine, Intake, Released, Settings, Stats};
 use crate::model::Timestamp;
 use crate::packet;
 use crate::source::{Input, Next};
 
 use super::batch::{self, Batch};
 use super::teller::Teller;
-use super::{LOOK, Options, Read, Watch, note_links, open};
+use super::{Capture, LOOK, Options, Read, Watch, captures, note_links, open};
 
 /// Batches that wait before a worker; a full queue makes the reader wait.
 const QUEUE: usize = 4;
 
 enum Order {
-    Begin(Arc<str>),
+    Begin(Capture),
     Batch(Batch),
     Finish(u64, Timestamp),
 }
@@ -39,7 +38,9 @@ enum Word {
         until: Option<u64>,
     },
     /// The reader begins a capture.
-    Begin(Arc<str>),
+    Begin(Capture),
+    /// The reader has ended one.
+    Ended(Ended),
     Problem(String),
     Note(String),
     Skipped(String),
@@ -98,8 +99,8 @@ fn work(
     let mut engine = Engine::new(settings);
     for order in orders {
         let until = match order {
-            Order::Begin(source) => {
-                engine.begin(source);
+            Order::Begin(capture) => {
+                engine.begin(capture.name, capture.origins);
                 continue;
             }
             Order::Batch(mut batch) => {
@@ -140,16 +141,17 @@ impl Reader<'_> {
         let mut intake = Intake::default();
         let mut before = 0;
         let mut batches: Vec<Batch> = self.queues.iter().map(|_| Batch::default()).collect();
-        for input in inputs {
+        for inputs in captures(inputs, self.options) {
             if self.is_stopped() {
                 break;
             }
             let mut voice = Voice(&self.words);
-            let Some(mut source) = open(input, self.options, &mut read, &mut voice) else { continue };
-            let name: Arc<str> = Arc::from(input.display());
-            let _ = self.words.send(Word::Begin(Arc::clone(&name)));
+            let Some((mut source, capture)) = open(inputs, self.options, &mut read, &mut voice) else {
+                continue;
+            };
+            let _ = self.words.send(Word::Begin(capture.clone()));
             for queue in &self.queues {
-                let _ = queue.send(Order::Begin(Arc::clone(&name)));
+                let _ = queue.send(Order::Begin(capture.clone()));
             }
             let mut last = (0, Timestamp::default());
             let mut waiting = 0;
@@ -157,15 +159,13 @@ impl Reader<'_> {
                 match source.next() {
                     Ok(Next::Frame(frame)) => {
                         last = (frame.number, frame.time);
-                        if let Some((shard, _)) = intake.sort(&frame)
-                            && let Some(batch) = batches.get_mut(shard % self.queues.len())
-                        {
-                            waiting += batch.add(&frame, shard);
-                        }
+                        intake.sort(&frame, |shard, frame, _| {
+                            waiting += batch::add(&mut batches, shard, frame)
+                        });
                     }
                     Ok(Next::Idle) => {}
                     Ok(Next::End) => break,
-                    Err(error) => read.fault(input, &error, &mut voice),
+                    Err(error) => read.fault(inputs, &error, &mut voice),
                 }
                 if waiting >= batch::BYTES {
                     waiting = 0;
@@ -178,13 +178,17 @@ impl Reader<'_> {
                     }
                 }
             }
+            let ended = intake.end_capture(last.0, last.1, |shard, frame, _| {
+                waiting += batch::add(&mut batches, shard, frame)
+            });
             self.give_out(&mut batches, last.0);
+            note_links(&ended, &capture.name, &mut voice);
+            let _ = self.words.send(Word::Ended(ended));
             for queue in &self.queues {
                 let _ = queue.send(Order::Finish(last.0, last.1));
             }
             before += source.position();
             self.position.store(before, Ordering::Relaxed);
-            note_links(&mut intake, &name, &mut voice);
         }
         read.stats.add(intake.stats());
         read
@@ -233,7 +237,8 @@ fn collect(
     position: &AtomicU64,
     given_up: &AtomicBool,
 ) {
-    let mut sources = std::collections::VecDeque::new();
+    let mut sources: VecDeque<Capture> = VecDeque::new();
+    let mut ended: VecDeque<Ended> = VecDeque::new();
     let mut captures: Vec<u64> = vec![0; jobs];
     let mut passed: Vec<u64> = vec![0; jobs];
     let mut waiting: BinaryHeap<Reverse<Ordered>> = BinaryHeap::new();
@@ -249,7 +254,9 @@ fn collect(
             Err(RecvTimeoutError::Disconnected) => break,
         };
         match word {
-            Word::Begin(source) => sources.push_back(source),
+            Word::Begin(capture) => sources.push_back(capture),
+            // It is heard before the last of the workers is done with the capture.
+            Word::Ended(one) => ended.push_back(one),
             Word::Problem(problem) => watch.problem(&problem),
             Word::Note(note) => watch.note(&note),
             Word::Skipped(path) => watch.skipped(&path),
@@ -285,7 +292,9 @@ fn collect(
                     } else if capture < all.0 {
                         teller.settle(watch);
                         capture += 1;
-                        sources.pop_front();
+                        if let (Some(source), Some(ended)) = (sources.pop_front(), ended.pop_front()) {
+                            teller.given_up(&ended.given_up, &source, watch);
+                        }
                     } else {
                         break;
                     }

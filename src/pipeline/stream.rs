@@ -24,7 +24,8 @@ pub fn is_stream(path: &Path) -> bool {
     path.as_os_str() == "-" || std::fs::metadata(path).is_ok_and(|input| input.file_type().is_fifo())
 }
 
-/// What a thread of its own reads; it ends early, like a file, once `stop` is set.
+/// What a thread of its own reads; it ends early, like a file, once `stop` is set. A read that would wait says so
+/// ([`io::ErrorKind::WouldBlock`]) after [`PATIENCE`].
 pub(super) struct Stream {
     chunks: Receiver<io::Result<Vec<u8>>>,
     chunk: Vec<u8>,
@@ -87,7 +88,8 @@ impl Read for Stream {
             }
             match self.chunks.recv_timeout(PATIENCE) {
                 Ok(chunk) => (self.chunk, self.taken) = (chunk?, 0),
-                Err(RecvTimeoutError::Timeout) => {}
+                // Nothing yet: it may be asked again.
+                Err(RecvTimeoutError::Timeout) => return Err(io::ErrorKind::WouldBlock.into()),
                 Err(RecvTimeoutError::Disconnected) => return Ok(0),
             }
         }
@@ -105,10 +107,18 @@ mod tests {
     fn a_file_is_read_as_it_is_and_a_missing_one_is_an_error() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
         let mut text = String::new();
-        Stream::open(&path, Arc::default()).unwrap().read_to_string(&mut text).unwrap();
+        let mut stream = Stream::open(&path, Arc::default()).unwrap();
+        while stream.read_to_string(&mut text).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+        }
         assert_eq!(text, std::fs::read_to_string(&path).unwrap());
-        let missing = Stream::open(Path::new("no such file"), Arc::default()).unwrap().read(&mut [0; 4]);
-        assert_eq!(missing.unwrap_err().kind(), io::ErrorKind::NotFound);
+        let mut missing = Stream::open(Path::new("no such file"), Arc::default()).unwrap();
+        let error = loop {
+            match missing.read(&mut [0; 4]).unwrap_err().kind() {
+                io::ErrorKind::WouldBlock => {}
+                other => break other,
+            }
+        };
+        assert_eq!(error, io::ErrorKind::NotFound);
         assert!(!is_stream(&path) && is_stream(Path::new("-")));
     }
 
@@ -119,6 +129,10 @@ mod tests {
         let mut stream = Stream { chunks: taken, chunk: Vec::new(), taken: 0, stop: Arc::clone(&stop) };
         chunks.send(Ok(b"made up".to_vec())).unwrap();
         let mut bytes = [0; 4];
+        assert_eq!(stream.read(&mut bytes).unwrap(), 4);
+        assert_eq!(stream.read(&mut bytes).unwrap(), 3);
+        assert_eq!(stream.read(&mut bytes).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        chunks.send(Ok(b"made up".to_vec())).unwrap();
         assert_eq!(stream.read(&mut bytes).unwrap(), 4);
         stop.store(true, Ordering::Relaxed);
         assert_eq!(stream.read(&mut bytes).unwrap(), 3, "what has come is given");

@@ -1,15 +1,17 @@
 //! What is found becomes events: filtered, told once, counted.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::engine::{Consequences, LostInFlow, Released, Report};
 use crate::ledger::Ledger;
 use crate::model::Severity;
 use crate::model::event::{self, Event, Flow as FlowEvent, Lost};
 use crate::model::finding::Finding;
+use crate::packet::GivenUp;
 use crate::rule::RuleSet;
 
-use super::{Flow, Options, Read, Watch};
+use super::{Capture, Flow, Options, Read, Watch};
 
 /// Takes what engines release, in order, and passes events on.
 pub(super) struct Teller<'a> {
@@ -46,14 +48,14 @@ impl<'a> Teller<'a> {
     }
 
     /// Takes what was released of the capture `source`. It may wait for [`Teller::settle`].
-    pub(super) fn tell(&mut self, released: Released, source: &str, watch: &mut dyn Watch) {
+    pub(super) fn tell(&mut self, released: Released, capture: &Capture, watch: &mut dyn Watch) {
         if released.frame != self.frame {
             self.settle(watch);
             self.frame = released.frame;
         }
         match released.report {
             Report::Finding(finding) => self.finding(finding, watch),
-            Report::Lost(lost) => self.together.push(Together::Lost(lost_event(&lost, source))),
+            Report::Lost(lost) => self.together.push(Together::Lost(lost_event(&lost, capture))),
             Report::Suppressed(unsaid) => {
                 watch.suppressed(&unsaid.rule, &unsaid.place, &unsaid.redacted, &unsaid.reason)
             }
@@ -113,6 +115,13 @@ impl<'a> Teller<'a> {
         }
     }
 
+    /// Fragments that could not be put together.
+    pub(super) fn given_up(&mut self, given_up: &[GivenUp], capture: &Capture, watch: &mut dyn Watch) {
+        for given_up in given_up {
+            self.lost(given_up_event(given_up, capture), watch);
+        }
+    }
+
     /// What was lost outside any flow.
     pub(super) fn lost(&mut self, lost: Lost, watch: &mut dyn Watch) {
         self.settle(watch);
@@ -168,14 +177,30 @@ enum Together {
     Lost(Lost),
 }
 
-fn lost_event(lost: &LostInFlow, source: &str) -> Lost {
+fn lost_event(lost: &LostInFlow, capture: &Capture) -> Lost {
     Lost {
-        reason: lost.reason.to_owned(),
         flow: Some(FlowEvent::from(&lost.flow)),
         direction: Some(lost.direction),
-        count: lost.count,
-        bytes: lost.bytes,
-        frames: lost.frames,
-        source: source.to_owned(),
+        ..lost_at(lost.reason, [lost.count, lost.bytes], lost.frames, capture)
+    }
+}
+
+/// Fragments of which no datagram could be made.
+pub(super) fn given_up_event(given_up: &GivenUp, capture: &Capture) -> Lost {
+    lost_at(given_up.reason, [given_up.count, given_up.bytes], given_up.frames, capture)
+}
+
+fn lost_at(reason: &str, [count, bytes]: [u64; 2], frames: [u64; 2], capture: &Capture) -> Lost {
+    let placed = capture.origins.as_ref().and_then(|origins| origins.of_both(frames));
+    let (source, frames, last) = placed.unwrap_or_else(|| (Arc::clone(&capture.name), frames, None));
+    Lost {
+        reason: reason.to_owned(),
+        flow: None,
+        direction: None,
+        count,
+        bytes,
+        frames,
+        source: source.to_string(),
+        last_source: last.as_ref().map(ToString::to_string),
     }
 }

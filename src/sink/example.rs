@@ -71,6 +71,7 @@ pub(crate) fn leak() -> Leak {
         process: None,
         source: "flask.pcap".into(),
         frames: [17, 21],
+        last_source: None,
         evidence: "GET /v1/charges?api_key=sk_l…9f2c&limit=3 HTTP/1.1".into(),
         advice: Some("Send the key in a header over TLS; roll this one in the Stripe dashboard.".into()),
         related: vec!["41aa0000000000000000000000000001".into()],
@@ -179,6 +180,7 @@ pub(crate) fn events() -> Vec<Event> {
             bytes: 1448,
             frames: [30, 31],
             source: "flask.pcap".into(),
+            last_source: None,
         }),
         Event::Again(Again {
             id: leak().id,

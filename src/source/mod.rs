@@ -4,11 +4,13 @@ pub mod contract;
 pub mod file;
 pub mod filter;
 pub mod inputs;
+pub mod join;
 pub mod live;
 pub mod memory;
 
 pub use contract::{Next, Source, SourceError};
 pub use file::{CaptureFile, from_reader, open};
 pub use inputs::{Input, inputs};
+pub use join::Joined;
 pub use live::Live;
 pub use memory::Memory;

@@ -138,6 +138,7 @@ pub(crate) fn options(jobs: usize) -> Options {
         confidence: Confidence::Low,
         reveal: true,
         every: false,
+        join: false,
         explain: false,
         pulse: false,
         key: FingerprintKey::new(b"the key of the tests"),

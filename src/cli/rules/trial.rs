@@ -197,6 +197,7 @@ fn capture(path: &Path, rules: RuleSet, world: &World<'_>, out: &mut dyn Write) 
         confidence: Confidence::Low,
         reveal: world.config.reveal,
         every: false,
+        join: false,
         explain: true,
         pulse: false,
         key: crate::config::key::fingerprint_key(world.environment)?.0,

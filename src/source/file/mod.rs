@@ -52,7 +52,8 @@ pub fn open(path: &Path, filter: Option<&str>) -> Result<CaptureFile, SourceErro
     from_reader(path, Box::new(file), filter)
 }
 
-/// Reads a capture from a stream. Each frame is given as soon as its bytes are there. `path` names it in errors.
+/// Reads a capture from a stream. Each frame is given as soon as its bytes are there; where a read of the stream says
+/// [`io::ErrorKind::WouldBlock`], [`Next::Idle`] is. `path` names it in errors.
 ///
 /// # Errors
 /// As [`open`].
@@ -64,7 +65,14 @@ pub fn from_reader(
     let filter = filter.map(Filter::new).transpose()?;
     let input = Unpacked::new(reader).map_err(|error| SourceError::Io { path: path.to_owned(), error })?;
     let mut window = Window::new(input);
-    let format = match format(&mut window) {
+    // A stream may have nothing yet: it is asked again.
+    let found = loop {
+        match format(&mut window) {
+            Err(Fault::Read(ReadError::Io(error))) if error.kind() == io::ErrorKind::WouldBlock => {}
+            found => break found,
+        }
+    };
+    let format = match found {
         Ok(Some(format)) => format,
         Ok(None) => return Err(SourceError::NotACapture { path: path.to_owned(), start: start(&window) }),
         Err(fault) => return Err(error(path, &window, fault)),
@@ -114,7 +122,51 @@ fn error(path: &Path, window: &Window, fault: Fault) -> SourceError {
     }
 }
 
+/// What [`CaptureFile::step`] has brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// A frame.
+    Frame,
+    /// Nothing yet: a stream has not gone on.
+    Idle,
+    /// Nothing more.
+    End,
+}
+
 impl CaptureFile {
+    /// Goes on to the next frame, which stays at hand until the next step.
+    #[inline]
+    pub(super) fn step(&mut self) -> Result<Step, SourceError> {
+        if self.done {
+            return Ok(Step::End);
+        }
+        match self.advance() {
+            Ok(true) => Ok(Step::Frame),
+            Ok(false) => {
+                self.done = true;
+                Ok(Step::End)
+            }
+            // Whoever lends us a stream says so where it may be asked again.
+            Err(SourceError::Io { error, .. }) if error.kind() == io::ErrorKind::WouldBlock => Ok(Step::Idle),
+            Err(error) => {
+                self.done = true;
+                Err(error)
+            }
+        }
+    }
+
+    /// The frame at hand.
+    #[inline]
+    pub(super) fn frame(&self) -> Frame<'_> {
+        Frame {
+            number: self.number,
+            time: self.record.time,
+            link: self.record.link,
+            bytes: self.window.taken(self.record.start, self.record.length as usize),
+            original_len: self.record.original_len,
+        }
+    }
+
     /// Brings the next record that the filter accepts; false at the end.
     #[inline]
     fn advance(&mut self) -> Result<bool, SourceError> {
@@ -142,26 +194,11 @@ impl CaptureFile {
 impl Source for CaptureFile {
     #[inline]
     fn next(&mut self) -> Result<Next<'_>, SourceError> {
-        if self.done {
-            return Ok(Next::End);
-        }
-        match self.advance() {
-            Ok(true) => Ok(Next::Frame(Frame {
-                number: self.number,
-                time: self.record.time,
-                link: self.record.link,
-                bytes: self.window.taken(self.record.start, self.record.length as usize),
-                original_len: self.record.original_len,
-            })),
-            Ok(false) => {
-                self.done = true;
-                Ok(Next::End)
-            }
-            Err(error) => {
-                self.done = true;
-                Err(error)
-            }
-        }
+        Ok(match self.step()? {
+            Step::Frame => Next::Frame(self.frame()),
+            Step::Idle => Next::Idle,
+            Step::End => Next::End,
+        })
     }
 
     fn position(&self) -> u64 {

@@ -27,6 +27,16 @@ pub(super) struct Section {
     interfaces: Vec<Interface>,
     /// Time of the last packet: simple packet blocks have none of their own.
     last: Timestamp,
+    /// The block of no interest that is being passed over: a stream may have nothing more of it yet.
+    passing: Option<Passing>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Passing {
+    offset: u64,
+    total: u32,
+    /// Bytes of it before its trailer that are still to come.
+    left: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -91,12 +101,15 @@ struct Described {
 impl Section {
     /// For a file that begins with [`MAGIC`].
     pub(super) fn new() -> Self {
-        Self { order: Order::Little, interfaces: Vec::new(), last: Timestamp::default() }
+        Self { order: Order::Little, interfaces: Vec::new(), last: Timestamp::default(), passing: None }
     }
 
     /// The next packet; false at the end of the file.
     pub(super) fn next(&mut self, window: &mut Window, record: &mut Record) -> Result<bool, Fault> {
         loop {
+            if let Some(passing) = self.passing {
+                self.pass_over(window, passing)?;
+            }
             let offset = window.offset();
             let have = window.fill(12)?;
             let Some(&[t0, t1, t2, t3, l0, l1, l2, l3, b0, b1, b2, b3]) = window.have().first_chunk::<12>()
@@ -119,7 +132,8 @@ impl Section {
                 return Err(damaged(offset, format!("the block claims to be {total} bytes long")));
             }
             if !matches!(kind, SECTION | INTERFACE | PACKET_OBSOLETE | PACKET_SIMPLE | PACKET_ENHANCED) {
-                self.pass_over(window, offset, total)?;
+                let left = u64::from(total).next_multiple_of(4) - 4;
+                self.passing = Some(Passing { offset, total, left });
                 continue;
             }
             if total > LONGEST {
@@ -155,16 +169,24 @@ impl Section {
     }
 
     /// A block of no interest, however long, without keeping it.
-    fn pass_over(&self, window: &mut Window, offset: u64, total: u32) -> Result<(), Fault> {
+    fn pass_over(&mut self, window: &mut Window, passing: Passing) -> Result<(), Fault> {
+        let Passing { offset, total, mut left } = passing;
         let whole = u64::from(total).next_multiple_of(4);
-        let passed = window.skip(whole - 4)?;
+        while left > 0 {
+            match window.skip(left)? {
+                0 => break,
+                passed => left -= passed,
+            }
+            self.passing = Some(Passing { left, ..passing });
+        }
         let have = window.fill(4)?;
         let Some(trailer) = window.have().first_chunk::<4>() else {
-            let have = passed + have as u64;
+            let have = whole - 4 - left + have as u64;
             return Err(damaged(offset, format!("the block ends after {have} of {whole} bytes")));
         };
         check_trailer(self.order.u32(*trailer), total, offset)?;
         window.take(4);
+        self.passing = None;
         Ok(())
     }
 

@@ -35,7 +35,9 @@ impl Raw {
             match reader.read(rest) {
                 Ok(0) => break,
                 Ok(count) => head_length += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // A stream may have nothing yet.
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -87,8 +89,8 @@ impl Waiting {
     /// Reads once where nothing waits.
     fn refill(&mut self) -> Result<(), ReadError> {
         if self.start == self.end && !self.ended {
-            self.start = 0;
-            self.end = self.raw.read(&mut self.bytes)?;
+            let end = self.raw.read(&mut self.bytes)?;
+            (self.start, self.end) = (0, end);
             self.ended = self.end == 0;
         }
         Ok(())
