@@ -44,6 +44,7 @@ pub(super) fn leak(number: usize) -> Leak {
         process: None,
         source: "flask.pcap".into(),
         frames: [17, 21],
+        last_source: None,
         evidence: "GET /v1/charges?api_key=sk_l…9f2c&limit=3 HTTP/1.1".into(),
         advice: Some("Send the key in a header over TLS; roll this one in the Stripe dashboard.".into()),
         related: Vec::new(),

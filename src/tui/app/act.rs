@@ -219,9 +219,8 @@ impl App {
                 }
             }
             Some(_) if close => {
-                let before = tree.rows.iter().take(self.list().row + 1);
-                let group = before.enumerate().filter(|(_, row)| matches!(row, Row::Group(_))).last();
-                if let Some((row, _)) = group {
+                let before = tree.rows.get(..=self.list().row).unwrap_or_default();
+                if let Some(row) = before.iter().rposition(|row| matches!(row, Row::Group(_))) {
                     self.go(row);
                     self.toggle();
                 }
