@@ -15,6 +15,7 @@ mod known;
 mod marks;
 mod pending;
 mod stats;
+mod story;
 mod tap;
 
 use std::collections::HashMap;
@@ -35,6 +36,7 @@ use crate::rule::{Occurrence, RuleSet};
 use clean::Clean;
 use inspect::Inspector;
 use pending::Pending;
+use story::Heads;
 
 /// Into so many shards flows fall, whatever the number of engines.
 pub const SHARDS: usize = 64;
@@ -146,6 +148,8 @@ pub(crate) struct Workshop {
     held: Vec<usize>,
     /// The protocols of flows that are not looked into; only where somebody watches.
     left: Option<HashMap<FlowKey, &'static str, ahash::RandomState>>,
+    /// Whether findings come with their story.
+    tells_stories: bool,
     buffers: Vec<Vec<u8>>,
 }
 
@@ -180,6 +184,7 @@ impl Engine {
                 released: Vec::new(),
                 held: vec![0; SHARDS],
                 left: settings.watched.then(HashMap::default),
+                tells_stories: settings.watched,
                 buffers: Vec::new(),
             },
             limits,
@@ -334,8 +339,22 @@ impl Workshop {
     }
 
     fn release_exchange(&mut self, conversation: u64, exchange: u32, status: Option<u16>) {
+        self.release_answered(conversation, exchange, status, None);
+    }
+
+    /// The same where the heads of the exchange are kept: the story goes on with the answer.
+    fn release_answered(
+        &mut self,
+        conversation: u64,
+        exchange: u32,
+        status: Option<u16>,
+        heads: Option<&Heads>,
+    ) {
         let findings = self.pending.get_mut(self.shard).map(|pending| pending.take((conversation, exchange)));
-        for finding in findings.into_iter().flatten() {
+        for mut finding in findings.into_iter().flatten() {
+            if let Some(heads) = heads {
+                story::go_on(&mut finding, heads);
+            }
             self.settle(finding, status);
         }
     }
