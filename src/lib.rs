@@ -14,3 +14,4 @@ pub mod protocol;
 pub mod rule;
 pub mod sink;
 pub mod source;
+pub mod tui;
