@@ -49,6 +49,8 @@ pub struct Layer {
     pub baseline: Option<PathBuf>,
     /// Whether what is told becomes known.
     pub write_baseline: Option<bool>,
+    /// Where the frames of leaking flows go.
+    pub pcap_out: Option<PathBuf>,
     /// Whether colours are used.
     pub color: Option<When>,
     /// Whether progress is shown.
@@ -92,6 +94,8 @@ pub struct Config {
     pub baseline: Option<PathBuf>,
     /// Whether what is told becomes known.
     pub write_baseline: bool,
+    /// Where the frames of leaking flows go.
+    pub pcap_out: Option<PathBuf>,
     /// Whether colours are used.
     pub color: When,
     /// Whether progress is shown.
@@ -229,6 +233,7 @@ impl Layer {
             explain: self.explain.or(lower.explain),
             baseline: self.baseline.or(lower.baseline),
             write_baseline: self.write_baseline.or(lower.write_baseline),
+            pcap_out: self.pcap_out.or(lower.pcap_out),
             color: self.color.or(lower.color),
             progress: self.progress.or(lower.progress),
             quiet,
@@ -287,6 +292,7 @@ impl Layer {
             explain: flag("LEAKTAP_EXPLAIN", text("LEAKTAP_EXPLAIN")?)?,
             baseline: raw("LEAKTAP_BASELINE").map(PathBuf::from),
             write_baseline: flag("LEAKTAP_WRITE_BASELINE", text("LEAKTAP_WRITE_BASELINE")?)?,
+            pcap_out: raw("LEAKTAP_PCAP_OUT").map(PathBuf::from),
             color: named("LEAKTAP_COLOR", text("LEAKTAP_COLOR")?)?,
             progress: named("LEAKTAP_PROGRESS", text("LEAKTAP_PROGRESS")?)?,
             quiet: flag("LEAKTAP_QUIET", text("LEAKTAP_QUIET")?)?,
@@ -346,6 +352,7 @@ fn check(layer: Layer) -> Result<Config, ConfigError> {
         explain: layer.explain.unwrap_or(false),
         baseline: layer.baseline,
         write_baseline,
+        pcap_out: layer.pcap_out,
         color: layer.color.unwrap_or_default(),
         progress: layer.progress.unwrap_or_default(),
         verbosity: match (layer.quiet.unwrap_or(false), layer.verbose.unwrap_or(0)) {

@@ -320,6 +320,9 @@ pub(super) struct Detection {
     /// Write elsewhere too: ndjson:leaks.ndjson, syslog:udp://HOST, webhook:https://HOST/PATH (repeats)
     #[arg(long, value_name = "SPEC", help_heading = "Output")]
     sink: Option<Vec<String>>,
+    /// Write the frames of the flows that leak, as pcapng with a comment where each leak is
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pcap_out: Option<PathBuf>,
     /// Workers [default: one a core, at most 4]
     #[arg(long, value_name = "N", help_heading = "General")]
     jobs: Option<usize>,
@@ -425,6 +428,7 @@ pub(super) fn layer(common: Common, detection: Detection) -> Layer {
         explain: given(detection.explain),
         baseline: detection.baseline,
         write_baseline: given(detection.write_baseline),
+        pcap_out: detection.pcap_out,
         color: common.color,
         progress: common.progress,
         quiet: given(common.quiet),

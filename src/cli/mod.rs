@@ -7,6 +7,7 @@ mod capture;
 mod diagnostics;
 mod doctor;
 mod flags;
+mod frames;
 mod interfaces;
 mod known;
 mod progress;

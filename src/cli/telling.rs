@@ -36,6 +36,7 @@ pub(super) fn with_stop(world: &World<'_>, stop: Arc<AtomicBool>) -> anyhow::Res
         explain: config.explain,
         pulse: false,
         key: fingerprint_key(world)?,
+        tape: None,
         stop,
     })
 }

@@ -56,27 +56,27 @@ impl Rotating {
     /// `file.2` becomes `file.3`, `file.1` `file.2`, the file itself `file.1`.
     fn rotate(&mut self) -> io::Result<()> {
         self.file.sync_all()?;
-        for number in (1..self.rotation.keep).rev() {
-            match fs::rename(self.aside(number), self.aside(number + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        if self.rotation.keep > 0 {
-            fs::rename(&self.path, self.aside(1))?;
-        } else {
-            fs::remove_file(&self.path)?;
-        }
+        put_aside(&self.path, self.rotation.keep)?;
         (self.file, self.size) = begin(&self.path, self.mode, self.head)?;
         (self.begun, self.is_torn) = (Instant::now(), false);
         Ok(())
     }
+}
 
-    fn aside(&self, number: u32) -> PathBuf {
-        let mut name = OsString::from(&self.path);
+/// Puts a file aside as `file.1`, and those put aside before one further; the last one goes.
+pub(super) fn put_aside(path: &Path, keep: u32) -> io::Result<()> {
+    let aside = |number: u32| {
+        let mut name = OsString::from(path);
         name.push(format!(".{number}"));
         PathBuf::from(name)
+    };
+    for number in (1..keep).rev() {
+        match fs::rename(aside(number), aside(number + 1)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
     }
+    if keep > 0 { fs::rename(path, aside(1)) } else { fs::remove_file(path) }
 }
 
 /// Takes one line at each call.

@@ -59,8 +59,9 @@ pub(super) fn direction(leak: &Leak) -> Direction {
     }
 }
 
-/// `Stripe secret key sk_l…9f2c in request.query api_key of GET api.example.com/… (10.0.0.1:51000 -> 10.0.0.2:80, frame 4 of a.pcap)`
-pub(super) fn sentence(leak: &Leak) -> String {
+/// All of it in one line: `Stripe secret key sk_l…9f2c in request.query api_key of GET api.example.com/… (10.0.0.1:51000 -> 10.0.0.2:80, frame 4 of a.pcap)`
+#[must_use]
+pub fn sentence(leak: &Leak) -> String {
     let mut text = leak.title.clone();
     if let Some(shown) = &leak.secret {
         text = format!("{text} {}", secret(shown));

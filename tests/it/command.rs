@@ -4,6 +4,7 @@ mod baseline;
 mod detection;
 mod ends;
 mod events;
+mod frames;
 mod inputs;
 mod report;
 mod rules;
