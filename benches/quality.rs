@@ -222,6 +222,7 @@ fn scan(
         every: false,
         join: false,
         explain: false,
+        pulse: false,
         key: FingerprintKey::new(b"the key of the bench"),
         tape: None,
         stop: Arc::new(AtomicBool::new(false)),

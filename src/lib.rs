@@ -15,3 +15,4 @@ pub mod redaction;
 pub mod rule;
 pub mod sink;
 pub mod source;
+pub mod tui;

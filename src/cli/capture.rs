@@ -63,19 +63,24 @@ fn open(flags: &Capture, config: &Config) -> anyhow::Result<Vec<Live>> {
         buffer: usize::from(flags.buffer) << 20,
         promiscuous: flags.promiscuous,
     };
+    open_each(&flags.interface, &settings, flags.fanout)
+}
+
+/// The interfaces that these words mean, each once, with `fanout` readers for each.
+pub(super) fn open_each(words: &[String], settings: &Settings, fanout: u16) -> anyhow::Result<Vec<Live>> {
     let mut seen = HashSet::new();
     let mut open = Vec::new();
-    for word in &flags.interface {
+    for word in words {
         let name = live::named(word)?;
         if !seen.insert(name.clone()) {
             continue;
         }
         // Groups are numbered within a network namespace: the process tells them apart.
         let group = (std::process::id() as u16).wrapping_add(seen.len() as u16);
-        for index in 0..u64::from(flags.fanout) {
-            let of = u64::from(flags.fanout);
+        for index in 0..u64::from(fanout) {
+            let of = u64::from(fanout);
             let member = (of > 1).then_some(Member { group, index, of });
-            open.push(Live::open(&name, &settings, member)?);
+            open.push(Live::open(&name, settings, member)?);
         }
     }
     Ok(open)

@@ -43,6 +43,15 @@ Examples:
 Needs CAP_NET_RAW, no more: `leaktap doctor` says the command that gives it.
 SIGINT and SIGTERM end it with everything told; SIGHUP reads the rules again.";
 
+const WATCH_EXAMPLES: &str = "\
+Examples:
+  leaktap watch                                        what leaks on any interface
+  leaktap watch -i lo --filter 'tcp port 8080'         the traffic of a local server
+  leaktap watch -r trace.pcap                          a capture; --speed 1 as fast as it was captured
+  leaktap watch -i lo --baseline known.toml            what is muted there is kept in the file
+
+? lists the keys, q ends. Live it needs CAP_NET_RAW, no more: `leaktap doctor` says the command that gives it.";
+
 const RULES_EXAMPLES: &str = "\
 Examples:
   leaktap rules list
@@ -98,6 +107,9 @@ pub(super) enum Command {
     /// Find leaks in live traffic, until a signal, --duration or --count
     #[command(after_help = capture_help())]
     Capture(Capture),
+    /// Look at leaks on a screen as they pass, or those of capture files
+    #[command(after_help = WATCH_EXAMPLES)]
+    Watch(Watch),
     /// A page (or SARIF, CSV …) of leaks that were stored as ndjson
     #[command(after_help = report_help())]
     Report(Report),
@@ -278,6 +290,39 @@ impl Capture {
     }
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Watch {
+    /// Watch this interface: a name, an address, or any (repeats) [default: any]
+    #[arg(short, long = "interface", value_name = "IFACE", help_heading = "Watch", conflicts_with = "read")]
+    pub(super) interface: Vec<String>,
+    /// Look at a capture file or a folder of them instead (repeats)
+    #[arg(short, long, value_name = "FILE", help_heading = "Watch")]
+    pub(super) read: Vec<PathBuf>,
+    /// Read files so many times as fast as they were captured: 1, 0.5, 10, max [default: max]
+    #[arg(long, value_name = "N", value_parser = speed, help_heading = "Watch")]
+    pub(super) speed: Option<f32>,
+    /// Never show the value of a secret, whatever key is pressed; none is kept
+    #[arg(long, help_heading = "Watch", conflicts_with = "reveal")]
+    pub(super) never_reveal: bool,
+    /// Colours: auto, dark, light, none
+    #[arg(long, value_name = "THEME", value_parser = PossibleValuesParser::new(THEMES), default_value = "auto",
+        hide_possible_values = true, hide_default_value = true, help_heading = "Watch")]
+    pub(super) theme: String,
+    /// How frames are captured: auto, pcap (libpcap), ring (the kernel's packet ring, Linux)
+    #[arg(long, value_name = "WAY", value_parser = PossibleValuesParser::new(WAYS).map(|way| way_of(&way)), default_value = "auto",
+        hide_possible_values = true, hide_default_value = true, help_heading = "Watch")]
+    pub(super) backend: Way,
+    /// Kernel memory for frames that wait, in MiB for each interface [default: 64]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u16).range(2..=2047), default_value_t = 64,
+        hide_default_value = true, help_heading = "Watch")]
+    pub(super) buffer: u16,
+    /// Take frames for other machines too
+    #[arg(long, help_heading = "Watch")]
+    pub(super) promiscuous: bool,
+    #[command(flatten)]
+    pub(super) detection: Detection,
+}
+
 /// Flags of the commands that look for leaks.
 #[derive(Debug, Default, Args)]
 pub(super) struct Detection {
@@ -351,6 +396,7 @@ pub(super) enum Rules {
 const SEVERITIES: [&str; 5] = ["info", "low", "medium", "high", "critical"];
 const CONFIDENCES: [&str; 3] = ["low", "medium", "high"];
 const WAYS: [&str; 3] = ["auto", "pcap", "ring"];
+const THEMES: [&str; 4] = ["auto", "dark", "light", "none"];
 const WHEN: [&str; 3] = ["auto", "always", "never"];
 
 /// Parses a value by the names that configuration files know it by.
@@ -369,6 +415,17 @@ fn way_of(name: &str) -> Way {
         "ring" => Way::Ring,
         _ => Way::Auto,
     }
+}
+
+/// How many times as fast as captured.
+fn speed(text: &str) -> Result<f32, String> {
+    if text == "max" {
+        return Ok(f32::INFINITY);
+    }
+    let speed = text.trim_end_matches('x').parse().ok();
+    speed
+        .filter(|speed: &f32| (0.01..=10_000.0).contains(speed))
+        .ok_or_else(|| "write a number from 0.01 to 10000, or max".to_owned())
 }
 
 /// A span of time: a number and a unit, seconds without one.
@@ -472,6 +529,10 @@ mod tests {
             "leaktap capture -i lo --duration soon",
             "leaktap capture -i lo --buffer 0",
             "leaktap scan a --jobs many",
+            "leaktap watch -i lo -r a.pcap",
+            "leaktap watch -r a.pcap --speed 0",
+            "leaktap watch --theme pink",
+            "leaktap watch --reveal --never-reveal",
         ] {
             let error = Arguments::try_parse_from(typed.split_whitespace()).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{typed}");
@@ -506,5 +567,6 @@ mod tests {
         insta::assert_snapshot!("help", help(&[]));
         insta::assert_snapshot!("help_scan", help(&["scan"]));
         insta::assert_snapshot!("help_capture", help(&["capture"]));
+        insta::assert_snapshot!("help_watch", help(&["watch"]));
     }
 }

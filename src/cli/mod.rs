@@ -17,6 +17,7 @@ mod rules;
 mod scan;
 mod signals;
 mod telling;
+mod watch;
 
 use std::io::{self, IsTerminal as _};
 use std::panic::{self, AssertUnwindSafe};
@@ -81,6 +82,9 @@ impl World<'_> {
 pub fn main() -> ExitCode {
     // A panic's payload may hold what was being read: the place alone is told.
     panic::set_hook(Box::new(|panic| {
+        // Nobody would read it on a screen of which nothing is left.
+        crate::tui::restore();
+        diagnostics::divert(None);
         let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line()));
         diagnostics::error(&format!("internal error{}; please report it", place.unwrap_or_default()));
     }));
@@ -110,6 +114,10 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
             let detection = std::mem::take(&mut capture.detection);
             (Command::Capture(capture), detection)
         }
+        Command::Watch(mut watch) => {
+            let detection = std::mem::take(&mut watch.detection);
+            (Command::Watch(watch), detection)
+        }
         Command::Report(mut report) => {
             let detection = report.detection();
             (Command::Report(report), detection)
@@ -134,6 +142,7 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
     let exit = match command {
         Command::Scan(scan) => scan::run(&scan, &world),
         Command::Capture(flags) => capture::run(&flags, &world),
+        Command::Watch(flags) => watch::run(&flags, &world),
         Command::Report(flags) => report::run(&flags.events, &world),
         Command::Redact(flags) => redact::run(&flags, &world),
         Command::Interfaces => interfaces::run(&world),

@@ -25,6 +25,7 @@ pub(super) use vessel::Vessel;
 use super::exposure::{self, Circumstance};
 use super::known::KnownSecrets;
 use super::marks::Carried;
+use super::story::{Leaking, Parts, STORIES};
 use super::{Unsaid, evidence};
 
 /// Shortest secret whose return in a response is followed, in bytes.
@@ -97,6 +98,8 @@ pub(super) struct Scene<'a> {
     pub(super) in_no_message: bool,
     /// Whether caches may store the body they stand in.
     pub(super) cacheable: bool,
+    /// What stories are made of, where somebody watches.
+    pub(super) story: Option<Parts<'a>>,
 }
 
 /// The exchange of a scene.
@@ -352,7 +355,16 @@ impl Inspector {
         let in_traceback = sightings.iter().any(|seen| seen.kind == Kind::Traceback);
         let mut findings: Vec<Finding> = Vec::with_capacity(sightings.len());
         for (seen, redacted) in sightings.iter().zip(&redacted) {
-            findings.extend(self.finding(seen, redacted, &known, http.as_ref(), in_traceback, scene));
+            let finding = self.finding(seen, redacted, &known, http.as_ref(), in_traceback, scene);
+            let Some(mut finding) = finding else { continue };
+            if let Some(parts) = scene.story.filter(|_| findings.len() < STORIES) {
+                let encoded = seen.encoded.as_ref().map_or(&b""[..], Secret::expose);
+                let values = [seen.value.expose(), encoded];
+                let known = parts.known(&known);
+                let leak = Leaking { values, redacted, span: &seen.span, known: &known };
+                finding.story = Some(Box::new(parts.story(leak, &finding)));
+            }
+            findings.push(finding);
         }
         relate(&sightings, &mut findings);
         for seen in &sightings {
@@ -509,6 +521,7 @@ impl Inspector {
                 _ => Once::PerValue,
             },
             cacheable: scene.cacheable,
+            story: None,
             reasons: seen.reasons.clone(),
         })
     }
