@@ -10,6 +10,8 @@ fn main() -> io::Result<()> {
     if env::var_os("CARGO_FEATURE_PCAP").is_some() {
         libpcap();
     }
+    // What `--version` says.
+    println!("cargo::rustc-env=LEAKTAP_TARGET={}", env::var("TARGET").unwrap_or_default());
     embed_rules()
 }
 

@@ -6,6 +6,7 @@ mod ends;
 mod events;
 mod frames;
 mod inputs;
+mod manners;
 mod redact;
 mod report;
 mod rules;
