@@ -247,7 +247,8 @@ impl App {
         let is_field = asking.line.cursor == asking.line.text.len()
             && asking.start < asking.line.cursor
             && asking.completions.first().is_some_and(|first| first.text.ends_with(':'));
-        let whole = if is_field { asking.line.text.get(..asking.start) } else { None };
+        let before = asking.line.text.get(..asking.start).filter(|_| is_field);
+        let whole = before.map(|before| before.trim_end_matches(['-', '!']));
         match Filter::parse(whole.unwrap_or(&asking.line.text)) {
             Ok(filter) => {
                 asking.wrong = None;
