@@ -23,4 +23,6 @@ mod live;
 mod pages;
 mod pieces;
 mod placement;
+#[cfg(target_os = "linux")]
+mod screen;
 mod support;

@@ -1,7 +1,7 @@
 //! Live capture in network namespaces of its own, as root; elsewhere these tests say why they are skipped.
 
 mod ends;
-mod net;
+pub(crate) mod net;
 mod rights;
 mod sinks;
 
