@@ -224,6 +224,7 @@ fn scan(
         explain: false,
         pulse: false,
         key: FingerprintKey::new(b"the key of the bench"),
+        tape: None,
         stop: Arc::new(AtomicBool::new(false)),
     };
     let mut on = |event: &Event| {

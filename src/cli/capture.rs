@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context as _, bail};
 
 use super::flags::Capture;
+use super::frames::Frames;
 use super::known::Known;
 use super::telling::{self, Telling};
 use super::{Exit, World, on_terminal, rules, signals};
 use crate::config::Config;
 use crate::model::finding::Finding;
-use crate::pipeline::{self, Until, Watch};
+use crate::pipeline::{self, Options, Until, Watch};
 use crate::rule::RuleSet;
 use crate::source::filter;
 use crate::source::live::{self, Live, Member, Settings, Way};
@@ -32,13 +33,15 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
     let options = telling::options(world)?;
     let reload = signals::reload().context("cannot handle signals")?;
     let known = Known::open(world, &options.key, &outputs)?;
+    let frames = Frames::open(world, &outputs, &[], Some(flags.rotation()))?;
+    let options = Options { tape: frames.tape(), ..options };
     let interfaces = open(flags, config)?;
     let mut telling = Telling::lasting(&outputs, flags.rotation(), world)?;
     let names: Vec<&str> = interfaces.iter().map(Live::name).collect();
     tracing::info!("capturing on {}", names.join(", "));
 
     let until = Until { count: flags.count, duration: flags.duration };
-    let mut watching = Watching { config, reload, known };
+    let mut watching = Watching { config, reload, known, frames };
     let mut outcome = pipeline::capture(
         interfaces,
         in_force,
@@ -48,7 +51,7 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
         &mut watching,
     );
     telling.finish();
-    outcome.problems += watching.known.finish();
+    outcome.problems += watching.known.finish() + watching.frames.finish(&[], &options);
     Ok(telling::exit(outcome, config.fail_on, telling.failed))
 }
 
@@ -88,6 +91,7 @@ struct Watching<'a> {
     config: &'a Config,
     reload: Arc<AtomicBool>,
     known: Known,
+    frames: Frames,
 }
 
 impl Watch for Watching<'_> {
@@ -102,7 +106,11 @@ impl Watch for Watching<'_> {
     fn skipped(&mut self, _path: &str) {}
 
     fn is_known(&mut self, finding: &Finding) -> bool {
-        self.known.knows(finding)
+        let is_known = self.known.knows(finding);
+        if !is_known {
+            self.frames.sighting(finding);
+        }
+        is_known
     }
 
     fn rules(&mut self) -> Option<Arc<RuleSet>> {

@@ -59,10 +59,22 @@ Examples:
   leaktap rules check my-rules.toml
   echo 'api_key=…' | leaktap rules test -";
 
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  leaktap report leaks.ndjson > report.html
+  leaktap report leaks.ndjson leaks.ndjson.1 --format sarif --sink csv:leaks.csv
+  leaktap report week/*.ndjson.gz --severity high --baseline known.toml --format markdown";
+
+fn formats() -> String {
+    FORMATS.iter().map(|format| format!("  {:10}{}\n", format.name, format.about)).collect()
+}
+
 fn scan_help() -> String {
-    let formats: String =
-        FORMATS.iter().map(|format| format!("  {:8}{}\n", format.name, format.about)).collect();
-    format!("Formats:\n{formats}\n{SCAN_EXAMPLES}")
+    format!("Formats:\n{}\n{SCAN_EXAMPLES}", formats())
+}
+
+fn report_help() -> String {
+    format!("Formats:\n{}\n{REPORT_EXAMPLES}", formats())
 }
 
 fn capture_help() -> String {
@@ -91,6 +103,9 @@ pub(super) enum Command {
     /// Look at leaks on a screen as they pass, or those of capture files
     #[command(after_help = WATCH_EXAMPLES)]
     Watch(Watch),
+    /// A page (or SARIF, CSV …) of leaks that were stored as ndjson
+    #[command(after_help = report_help())]
+    Report(Report),
     /// The network interfaces of this machine, and the likely one
     Interfaces,
     /// What this machine allows, and the one command that mends what it does not
@@ -118,7 +133,7 @@ pub(super) struct Common {
     /// Tell the values of secrets. Without it nothing shows them
     #[arg(long, global = true, help_heading = "Output")]
     reveal: bool,
-    /// Format of standard output: table on a terminal, else ndjson
+    /// Format of standard output: table on a terminal, else ndjson (report: else html)
     #[arg(long, value_name = "FORMAT", global = true, help_heading = "Output")]
     format: Option<String>,
     /// Colours: auto, always, never
@@ -187,6 +202,45 @@ pub(super) struct Capture {
     rotate_keep: u32,
     #[command(flatten)]
     pub(super) detection: Detection,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Report {
+    /// Files of events as the format ndjson tells them (also .gz, .zst), or - for standard input
+    #[arg(value_name = "EVENTS", required = true)]
+    pub(super) events: Vec<PathBuf>,
+    /// Report from this severity on: info, low, medium, high, critical [default: info]
+    #[arg(long, value_name = "LEVEL", value_parser = named::<Severity>(&SEVERITIES), hide_possible_values = true,
+        help_heading = "What is reported")]
+    severity: Option<Severity>,
+    /// Report from this confidence on: low, medium, high [default: low]
+    #[arg(long, value_name = "LEVEL", value_parser = named::<Confidence>(&CONFIDENCES), hide_possible_values = true,
+        help_heading = "What is reported")]
+    confidence: Option<Confidence>,
+    /// Exit with 1 where a leak of this severity or worse is reported
+    #[arg(long, value_name = "LEVEL", value_parser = named::<Severity>(&SEVERITIES), hide_possible_values = true,
+        help_heading = "What is reported")]
+    fail_on: Option<Severity>,
+    /// Leave out the leaks that this file knows
+    #[arg(long, value_name = "FILE", help_heading = "What is reported")]
+    baseline: Option<PathBuf>,
+    /// Write elsewhere too: sarif:leaks.sarif (repeats)
+    #[arg(long, value_name = "SPEC", help_heading = "Output")]
+    sink: Option<Vec<String>>,
+}
+
+impl Report {
+    /// What it has in common with the commands that look for leaks.
+    pub(super) fn detection(&mut self) -> Detection {
+        Detection {
+            severity: self.severity,
+            confidence: self.confidence,
+            fail_on: self.fail_on,
+            baseline: self.baseline.take(),
+            sink: self.sink.take(),
+            ..Detection::default()
+        }
+    }
 }
 
 impl Capture {
@@ -266,6 +320,9 @@ pub(super) struct Detection {
     /// Write elsewhere too: ndjson:leaks.ndjson, syslog:udp://HOST, webhook:https://HOST/PATH (repeats)
     #[arg(long, value_name = "SPEC", help_heading = "Output")]
     sink: Option<Vec<String>>,
+    /// Write the frames of the flows that leak, as pcapng with a comment where each leak is
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pcap_out: Option<PathBuf>,
     /// Workers [default: one a core, at most 4]
     #[arg(long, value_name = "N", help_heading = "General")]
     jobs: Option<usize>,
@@ -371,6 +428,7 @@ pub(super) fn layer(common: Common, detection: Detection) -> Layer {
         explain: given(detection.explain),
         baseline: detection.baseline,
         write_baseline: given(detection.write_baseline),
+        pcap_out: detection.pcap_out,
         color: common.color,
         progress: common.progress,
         quiet: given(common.quiet),

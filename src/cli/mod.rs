@@ -7,9 +7,11 @@ mod capture;
 mod diagnostics;
 mod doctor;
 mod flags;
+mod frames;
 mod interfaces;
 mod known;
 mod progress;
+mod report;
 mod rules;
 mod scan;
 mod signals;
@@ -115,6 +117,10 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
             let detection = std::mem::take(&mut watch.detection);
             (Command::Watch(watch), detection)
         }
+        Command::Report(mut report) => {
+            let detection = report.detection();
+            (Command::Report(report), detection)
+        }
         other => (other, Detection::default()),
     };
     let folder = std::env::current_dir().unwrap_or_default();
@@ -132,6 +138,7 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
         Command::Scan(scan) => scan::run(&scan, &world),
         Command::Capture(flags) => capture::run(&flags, &world),
         Command::Watch(flags) => watch::run(&flags, &world),
+        Command::Report(flags) => report::run(&flags.events, &world),
         Command::Interfaces => interfaces::run(&world),
         Command::Doctor => doctor::run(&world),
         Command::Rules { command } => rules::run(&command, &world),

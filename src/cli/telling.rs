@@ -36,6 +36,7 @@ pub(super) fn with_stop(world: &World<'_>, stop: Arc<AtomicBool>) -> anyhow::Res
         explain: config.explain,
         pulse: false,
         key: fingerprint_key(world)?,
+        tape: None,
         stop,
     })
 }
@@ -51,7 +52,7 @@ pub(super) fn exit(outcome: Outcome, fail_on: Option<Severity>, sink_failed: boo
     }
 }
 
-fn fingerprint_key(world: &World<'_>) -> anyhow::Result<FingerprintKey> {
+pub(super) fn fingerprint_key(world: &World<'_>) -> anyhow::Result<FingerprintKey> {
     let (key, source) = key::fingerprint_key(world.environment)?;
     match source {
         KeySource::Run(reason) => tracing::warn!(

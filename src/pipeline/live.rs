@@ -23,6 +23,7 @@ use crate::source::{Live, Next, Source as _};
 use super::batch::{self, Batch};
 use super::meter::Meter;
 use super::pulse::{self, Pulses};
+use super::tape::Tape;
 use super::teller::{Teller, given_up_event};
 use super::{Capture, Flow, Options, Outcome, Read, Watch};
 
@@ -64,6 +65,7 @@ pub fn capture(
         left: until.count.map(AtomicU64::new),
         rules: Mutex::new(Arc::clone(&rules)),
         edition: AtomicU64::new(0),
+        tape: options.tape.as_ref(),
     };
     let settings = options.settings(rules);
     let jobs = options.jobs.max(1);
@@ -114,6 +116,7 @@ struct State<'a> {
     rules: Mutex<Arc<RuleSet>>,
     /// Grows with each change of the rules.
     edition: AtomicU64,
+    tape: Option<&'a Tape>,
 }
 
 impl State<'_> {
@@ -265,6 +268,9 @@ impl<'a> Reader<'a> {
                         break;
                     }
                     self.last = (frame.number, frame.time);
+                    if let Some(tape) = self.state.tape {
+                        tape.frame(&frame, &self.name);
+                    }
                     let (batches, waiting) = (&mut self.batches, &mut self.waiting);
                     self.intake.sort(&frame, |shard, frame, _| *waiting += batch::add(batches, shard, frame));
                     if self.waiting < batch::BYTES && frame.number % 64 != 0 {
@@ -476,6 +482,7 @@ mod tests {
             left: Some(AtomicU64::new(2)),
             rules: Mutex::new(Arc::new(RuleSet::load(false, &[]).unwrap())),
             edition: AtomicU64::new(0),
+            tape: None,
         };
         // An interface that is not there is waited for: no right is needed.
         let settings = Capturing { way: Way::Auto, filter: None, buffer: 2 << 20, promiscuous: false };

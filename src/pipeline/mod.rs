@@ -9,6 +9,7 @@ mod replay;
 mod screen;
 mod shared;
 mod stream;
+mod tape;
 mod teller;
 
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::model::event::Event;
 use crate::model::finding::{Finding, FindingId};
 use crate::model::pulse::Pulse;
 use crate::model::secret::FingerprintKey;
-use crate::model::{Confidence, Origins, Severity, Timestamp};
+use crate::model::{Confidence, Frame, Origins, Severity, Timestamp};
 use crate::rule::RuleSet;
 use crate::source::{self, CaptureFile, Input, Joined, Next, Source, SourceError};
 
@@ -29,6 +30,7 @@ pub use queued::{Queued, Tell};
 pub use replay::{Pace, replay};
 pub use screen::{Courier, Outside, Signals, show};
 pub use stream::is_stream;
+pub use tape::{Leaking, TakeFrame, TakeLive, Tape, extract};
 use teller::Teller;
 
 /// What a scan is asked to do.
@@ -54,6 +56,8 @@ pub struct Options {
     pub pulse: bool,
     /// What fingerprints are made with.
     pub key: FingerprintKey,
+    /// Takes the frames of what can be read once only, for its leaking flows.
+    pub tape: Option<Tape>,
     /// Set from outside to end early: what was found is told.
     pub stop: Arc<AtomicBool>,
 }
@@ -160,6 +164,14 @@ struct Capture {
     origins: Option<Arc<Origins>>,
 }
 
+impl Capture {
+    /// The file of a frame, and its number there.
+    fn place(&self, number: u64) -> (Arc<str>, u64) {
+        let placed = self.origins.as_ref().and_then(|origins| origins.of(number));
+        placed.unwrap_or_else(|| (Arc::clone(&self.name), number))
+    }
+}
+
 /// The inputs that are one capture each: all of them where they are joined.
 fn captures<'a>(inputs: &'a [Input], options: &Options) -> std::slice::Chunks<'a, Input> {
     inputs.chunks(if options.join { inputs.len().max(1) } else { 1 })
@@ -182,6 +194,7 @@ fn alone(
         }
         let Some((mut source, capture)) = open(inputs, options, &mut read, watch) else { continue };
         engine.begin(Arc::clone(&capture.name), capture.origins.clone());
+        let tape = options.tape.as_ref().filter(|_| inputs.iter().any(|input| is_stream(&input.path)));
         let mut last = (0, Timestamp::default());
         let mut silent: Option<Instant> = None;
         loop {
@@ -189,6 +202,10 @@ fn alone(
                 Ok(Next::Frame(frame)) => {
                     last = (frame.number, frame.time);
                     silent = None;
+                    if let Some(tape) = tape {
+                        let (name, number) = capture.place(frame.number);
+                        tape.frame(&Frame { number, ..frame }, &name);
+                    }
                     intake.sort(&frame, |shard, frame, packet| {
                         engine.packet(shard, packet, frame.number, frame.time);
                     });

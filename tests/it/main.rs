@@ -13,6 +13,7 @@ mod captures;
 mod cases;
 mod command;
 mod evasion;
+mod formats;
 #[expect(dead_code, reason = "full sizes and goals are the benchmark's")]
 #[path = "../../benches/generate/mod.rs"]
 mod generate;

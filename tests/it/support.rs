@@ -142,6 +142,7 @@ pub(crate) fn options(jobs: usize) -> Options {
         explain: false,
         pulse: false,
         key: FingerprintKey::new(b"the key of the tests"),
+        tape: None,
         stop: Arc::new(AtomicBool::new(false)),
     }
 }
