@@ -16,7 +16,7 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-COLUMNS, ROWS = 110, 32
+COLUMNS, ROWS = 110, 38
 PORT = "18080"
 
 APP = '''

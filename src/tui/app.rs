@@ -326,6 +326,12 @@ impl App {
         effects
     }
 
+    /// Whether lists are still being brought up to date.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        !self.is_paused && self.index.progress(&self.store).is_some()
+    }
+
     /// Whether the mouse is the screen's.
     #[must_use]
     pub fn takes_mouse(&self) -> bool {

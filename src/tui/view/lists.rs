@@ -75,7 +75,8 @@ fn title(column: Column) -> &'static str {
 }
 
 pub(super) fn draw(app: &App, frame: &mut Frame<'_>, header: Rect, body: Rect) {
-    let width = usize::from(body.width);
+    // The last column is that of the mark which says how far one is.
+    let width = usize::from(body.width).saturating_sub(1);
     let has_process = app.leak_at_hand().is_some_and(|(_, entry)| entry.leak.process.is_some());
     let columns = leak_columns(width, has_process);
     let faint = part(app, Part::Faint);

@@ -94,10 +94,13 @@ fn an_interface_that_goes_is_said_and_watched_again_when_it_is_back() {
     let mut terminal = watch(&net, 0, &["-i", "lo"]);
     net.ip(0, "link set lo down");
     terminal.shows("lo");
-    terminal.wait("that it went", |screen| screen.lines().last().is_some_and(|line| line.contains("captured on again once it is back")));
+    terminal.wait("that it went", |screen| {
+        screen.lines().last().is_some_and(|line| line.contains("captured on again once it is back"))
+    });
     net.ip(0, "link set lo up");
-    terminal
-        .wait("that it is back", |screen| screen.lines().last().is_some_and(|line| line.contains("capturing on it")));
+    terminal.wait("that it is back", |screen| {
+        screen.lines().last().is_some_and(|line| line.contains("capturing on it"))
+    });
     net.curl(0, &[format!("http://127.0.0.1:8080/ok?api_key={STRIPE}")]);
     terminal.shows("Stripe secret key");
     terminal.keys("q");
