@@ -4,9 +4,11 @@ mod detection;
 mod ends;
 mod events;
 mod inputs;
+mod joined;
 mod rules;
 mod secrecy;
 mod settings;
+mod streams;
 
 use std::fs;
 use std::path::{Path, PathBuf};
