@@ -90,7 +90,7 @@ def open_vswitch():
     database = f"unix:{folder}/db.sock"
 
     def ovs(*command):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20)
         if done.returncode:
             raise RuntimeError(f"{command}: {done.stderr}")
         return done.stdout

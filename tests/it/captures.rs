@@ -129,7 +129,8 @@ fn one_byte_segments_change_nothing() {
 
 #[test]
 fn the_end_of_the_sequence_space_changes_nothing() {
-    same_when(disturb::wrapped, &[]);
+    // Of segments in fragments the numbers cannot be moved.
+    same_when(disturb::wrapped, &["ip-fragments"]);
 }
 
 #[test]
@@ -168,7 +169,11 @@ fn fragments_of_a_tunnel_and_within_it_change_nothing() {
 fn a_packet_that_is_seen_bare_and_tunnelled_is_one() {
     let both = |frames: &[Kept]| {
         let tunnelled = disturb::vxlan(frames);
-        frames.iter().zip(&tunnelled).flat_map(|(bare, tunnelled)| [bare.clone(), tunnelled.clone()]).collect()
+        frames
+            .iter()
+            .zip(&tunnelled)
+            .flat_map(|(bare, tunnelled)| [bare.clone(), tunnelled.clone()])
+            .collect()
     };
     same_when(both, &[]);
     for case in all() {

@@ -30,7 +30,7 @@ def express_fetch(room):
     room.leak("generic-secret", "request.body", "client_secret", secret, 201)
     room.leak("stripe-secret-key", "response.body", "billing.stripe_key", stripe, 201)
     room.leak("node-stack-trace", "response.body", None, None, 500, "traceback")
-    room.leak("database-url-password", "response.body", "pre", password, 500, "traceback")
+    room.leak("database-url-password", "response.body", None, password, 500, "traceback")
 
 
 @case("fastapi-httpx", "httpx talks to FastAPI: a key in the query, a password of Basic, a client secret in JSON, and the traceback that FastAPI answers with where debug is on, with the database's password.",

@@ -214,8 +214,8 @@ def ipv6_fragments(room):
 # What Open vSwitch makes: mirrors through tunnels, tags, labels.
 
 @contextlib.contextmanager
-def switched(room, mirror=None, tunnel=(), flows=()):
-    """A client (here) and a server on a switch; its mirror sends all of it through a tunnel to a collector."""
+def switched(room, mirrors=0, tunnel=(), flows=()):
+    """A client (here) and a server on a switch; its mirrors send all of it through a tunnel to a collector."""
     with hosts(2) as [far, collector], open_vswitch() as vsctl:
         try:
             vsctl("add-br", "switch", "--", "set", "bridge", "switch", "datapath_type=netdev", "protocols=OpenFlow10,OpenFlow13")
@@ -226,7 +226,7 @@ def switched(room, mirror=None, tunnel=(), flows=()):
             for port in ("port1", "port2"):
                 vsctl("add-port", "switch", port)
             wire(HERE, "port3", collector, "uplink", mtu=2000)
-            if mirror:
+            if tunnel:
                 vsctl("add-br", "outside", "--", "set", "bridge", "outside", "datapath_type=netdev")
                 vsctl("add-port", "outside", "port3")
                 address(HERE, "outside", f"{NEAR}/24", mtu=2000)
@@ -235,13 +235,16 @@ def switched(room, mirror=None, tunnel=(), flows=()):
                 mac = "02:00:00:00:00:99"
                 collector.run("ip", "link", "set", "uplink", "address", mac)
                 vsctl.control("tnl/arp/set", "outside", FAR, mac)
-                vsctl("add-port", "switch", "tunnel", "--", "set", "interface", "tunnel", f"type={tunnel[0]}", f"options:remote_ip={FAR}", *tunnel[1:])
-                for number in range(mirror):
-                    vsctl("--", "--id=@out", "get", "port", "tunnel", "--", f"--id=@m{number}", "create", "mirror", f"name=m{number}", "select-all=true", "output-port=@out",
-                          "--", "add", "bridge", "switch", "mirrors", f"@m{number}")
-                # Only the mirror uses the tunnel.
-                vsctl.openflow("add-flow", "switch", "priority=9,in_port=tunnel,actions=drop")
-                vsctl.openflow("mod-port", "switch", "tunnel", "no-flood")
+                for number in range(max(mirrors, 1)):
+                    # Mirrors that end in one port would send each frame once.
+                    name = f"tunnel{number}" if number else "tunnel"
+                    vsctl("add-port", "switch", name, "--", "set", "interface", name, f"type={tunnel[0]}", f"options:remote_ip={FAR}", f"options:key={77 + number}", *tunnel[1:])
+                    if mirrors:
+                        vsctl("--", "--id=@out", "get", "port", name, "--", "--id=@mirror", "create", "mirror", f"name={name}", "select-all=true", "output-port=@out",
+                              "--", "add", "bridge", "switch", "mirrors", "@mirror")
+                    # Nothing else uses it.
+                    vsctl.openflow("add-flow", "switch", f"priority=9,in_port={name},actions=drop")
+                    vsctl.openflow("mod-port", "switch", name, "no-flood")
             else:
                 vsctl("add-port", "switch", "port3")
             for flow in flows:
@@ -261,17 +264,26 @@ def mirrored(name, why, tunnel, times=1, clean=None):
                 time.sleep(0.3)
 
 
-mirrored("gre", "A mirror of Open vSwitch through GRE: Ethernet frames (TEB) with a key.", ["gre", "options:key=77"], clean="The same mirror without keys.")
-mirrored("geneve", "A mirror through Geneve (as AWS's gateway load balancer and GCP's out-of-band inspection have it).", ["geneve", "options:key=77"], clean="The same mirror without keys.")
-mirrored("erspan-ii", "A mirror through ERSPAN type II.", ["erspan", "options:key=77", "options:erspan_ver=1", "options:erspan_idx=3"], clean="The same mirror without keys.")
-mirrored("erspan-iii", "A mirror through ERSPAN type III.", ["erspan", "options:key=77", "options:erspan_ver=2", "options:erspan_dir=1", "options:erspan_hwid=4"])
-mirrored("vxlan-mirror", "A mirror of Open vSwitch through VXLAN.", ["vxlan", "options:key=77"])
-mirrored("gtp-u", "A mirror of Open vSwitch through GTP-U: IP packets as between a base station and a core.", ["gtpu", "options:key=77"])
+mirrored("gre", "A mirror of Open vSwitch through GRE: Ethernet frames (TEB) with a key.", ["gre"], clean="The same mirror without keys.")
+mirrored("geneve", "A mirror through Geneve (as AWS's gateway load balancer and GCP's out-of-band inspection have it).", ["geneve"], clean="The same mirror without keys.")
+mirrored("erspan-ii", "A mirror through ERSPAN type II.", ["erspan", "options:erspan_ver=1", "options:erspan_idx=3"], clean="The same mirror without keys.")
+mirrored("erspan-iii", "A mirror through ERSPAN type III.", ["erspan", "options:erspan_ver=2", "options:erspan_dir=1", "options:erspan_hwid=4"])
+mirrored("vxlan-mirror", "A mirror of Open vSwitch through VXLAN.", ["vxlan"])
+
+@case("gtp-u", "Open vSwitch sends the packets of two hosts through GTP-U, as between a base station and a core.")
+def gtp_u(room):
+    # A mirror through GTP-U ends Open vSwitch 3.1: flows it is.
+    flows = ["priority=8,in_port=port1,ip,actions=output:port2,output:tunnel", "priority=8,in_port=port2,ip,actions=output:port1,output:tunnel"]
+    with switched(room, 0, ["gtpu", "options:packet_type=legacy_l3"], flows) as (far, collector):
+        with room.gunicorn(host=INNER_FAR, within=far.prefix()), room.capture(0, interface="uplink", filter=f"src {NEAR}", within=collector.prefix()):
+            call(room, INNER_FAR)
+            time.sleep(0.3)
 
 
-@case("span-doubled", "A mirror that is set up twice sends every frame twice, through VXLAN. Each leak is one.")
+
+@case("span-doubled", "Two mirrors of one switch send every frame twice, through VXLAN, to one collector. Each leak is one.")
 def span_doubled(room):
-    with switched(room, 2, ["vxlan", "options:key=77"]) as (far, collector), room.gunicorn(host=INNER_FAR, within=far.prefix()):
+    with switched(room, 2, ["vxlan"]) as (far, collector), room.gunicorn(host=INNER_FAR, within=far.prefix()):
         with room.capture(0, interface="uplink", filter=f"src {NEAR}", within=collector.prefix()):
             call(room, INNER_FAR)
             time.sleep(0.3)

@@ -320,7 +320,7 @@ fn fragments(frame: &Kept, number: usize, size: usize) -> Option<Vec<Kept>> {
             let flags = if more { 0x2000 } else { 0 };
             put(&mut bytes, start + 2, &((header + part.len()) as u16).to_be_bytes());
             put(&mut bytes, start + 4, &number.to_be_bytes());
-            put(&mut bytes, start + 6, &(offset / 8 | flags).to_be_bytes());
+            put(&mut bytes, start + 6, &((offset / 8) | flags).to_be_bytes());
         }
         bytes.extend(part);
         let original_len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);

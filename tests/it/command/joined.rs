@@ -28,7 +28,8 @@ fn name(path: &str) -> String {
 fn a_flow_goes_on_from_file_to_file_and_frames_keep_the_numbers_of_their_files() {
     let room = Room::new();
     let folder = captures().join("rotated");
-    let files = [0, 1, 2].map(|number| folder.join(format!("input.pcap{number}")).to_str().unwrap().to_owned());
+    let files =
+        [0, 1, 2].map(|number| folder.join(format!("input.pcap{number}")).to_str().unwrap().to_owned());
     let [first, second, third] = &files;
     let alone = room.run(&["scan", first, second, third, "--format", "ndjson"]).ended(0);
     assert!(!alone.out.contains("stripe-secret-key"), "the key lies across two files");
@@ -50,7 +51,11 @@ fn a_flow_goes_on_from_file_to_file_and_frames_keep_the_numbers_of_their_files()
             memchr_find(bytes, text.as_bytes())
         };
         assert!(carries(source, frames[0], part), "{rule}");
-        assert!(carries(last.as_ref().unwrap_or(source), frames[1], if last.is_some() { "\"}}" } else { part }));
+        assert!(carries(
+            last.as_ref().unwrap_or(source),
+            frames[1],
+            if last.is_some() { "\"}}" } else { part }
+        ));
     }
     // Whatever the order they are given in, the number of workers, or a folder in their place.
     let folder = folder.to_str().unwrap();
@@ -98,7 +103,8 @@ fn what_cannot_be_read_is_told_and_the_rest_is_joined() {
     assert_eq!((whole.leaks().len() > 0, &whole.summary()["sources"]), (true, &2.into()));
     room.write("in/c.pcap", damaged);
     for jobs in ["1", "3"] {
-        let run = room.run(&["scan", "--join", "in", "none.pcap", "--format", "ndjson", "--jobs", jobs]).ended(2);
+        let run =
+            room.run(&["scan", "--join", "in", "none.pcap", "--format", "ndjson", "--jobs", jobs]).ended(2);
         assert_eq!(run.leaks(), whole.leaks());
         assert!(run.err.contains("in/c.pcap is damaged at byte"), "{}", run.err);
         assert!(run.err.contains("cannot read none.pcap"), "{}", run.err);
