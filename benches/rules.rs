@@ -23,6 +23,8 @@ const GROWTH: f64 = 1.5;
 /// Bytes that are walked, and how often; the best counts.
 const BYTES: usize = 64 << 20;
 const ROUNDS: usize = 5;
+/// Bytes of the text that show what is common in it.
+const SAMPLE: usize = 256 << 10;
 
 fn main() {
     let before = resident();
@@ -33,7 +35,7 @@ fn main() {
     let mut first = None;
     let mut growth = 1.0;
     for times in [1, 2, 5, 10] {
-        let path = multiplied(&rules, times);
+        let path = multiplied(&rules, times, &text);
         let paths: Vec<PathBuf> = path.iter().cloned().collect();
         let more = RuleSet::load(true, &paths).expect("rules made of the shipped ones");
         let (hits, walk) = best(ROUNDS, || {
@@ -71,11 +73,13 @@ fn best<T>(rounds: usize, mut run: impl FnMut() -> T) -> (T, Duration) {
 }
 
 /// A file with the typed rules so many times less one, their prefixes changed: other keywords of the same look.
-fn multiplied(rules: &RuleSet, times: usize) -> Option<PathBuf> {
+fn multiplied(rules: &RuleSet, times: usize, page: &[u8]) -> Option<PathBuf> {
+    let sample = page.get(..SAMPLE).expect("a page").to_ascii_lowercase();
     let mut text = String::new();
     for round in 1..times {
         for rule in rules.rules().iter().filter(|rule| rule.is_typed() && rule.regex().is_some()) {
-            let keywords: Vec<String> = rule.keywords.iter().map(|keyword| other(keyword, round)).collect();
+            let keywords: Vec<String> =
+                rule.keywords.iter().map(|keyword| other(keyword, round, &sample)).collect();
             let _ = writeln!(
                 text,
                 "[[rules]]\nid = \"{}-{round}\"\nregex = '''\\b([a-z0-9_]{{24,64}})\\b'''\nkeywords = {keywords:?}",
@@ -91,8 +95,13 @@ fn multiplied(rules: &RuleSet, times: usize) -> Option<PathBuf> {
     })
 }
 
-/// A keyword of the same length and kinds of characters.
-fn other(keyword: &str, round: usize) -> String {
+/// A keyword of the same length and kinds of characters, as rare in the text as those of the shipped rules.
+fn other(keyword: &str, round: usize, sample: &[u8]) -> String {
+    let rare = |word: &String| memchr::memmem::find(sample, word.as_bytes()).is_none();
+    (0..26).map(|more| shifted(keyword, round + more)).find(rare).unwrap_or_else(|| shifted(keyword, round))
+}
+
+fn shifted(keyword: &str, round: usize) -> String {
     let shift = |first: u8, byte: u8, count: usize| {
         char::from(first + ((usize::from(byte - first) + round * 7 + 3) % count) as u8)
     };

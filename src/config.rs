@@ -45,6 +45,12 @@ pub struct Layer {
     pub every: Option<bool>,
     /// Whether it is said why each leak is told.
     pub explain: Option<bool>,
+    /// What is known and not told.
+    pub baseline: Option<PathBuf>,
+    /// Whether what is told becomes known.
+    pub write_baseline: Option<bool>,
+    /// Where the frames of leaking flows go.
+    pub pcap_out: Option<PathBuf>,
     /// Whether colours are used.
     pub color: Option<When>,
     /// Whether progress is shown.
@@ -64,6 +70,8 @@ pub struct Config {
     pub default_rules: bool,
     /// The least severity to report.
     pub severity: Severity,
+    /// The same, where it was asked for.
+    pub asked_severity: Option<Severity>,
     /// The least confidence to report.
     pub confidence: Confidence,
     /// The severity from which on the exit code is 1.
@@ -82,6 +90,12 @@ pub struct Config {
     pub every: bool,
     /// Whether it is said why each leak is told.
     pub explain: bool,
+    /// What is known and not told.
+    pub baseline: Option<PathBuf>,
+    /// Whether what is told becomes known.
+    pub write_baseline: bool,
+    /// Where the frames of leaking flows go.
+    pub pcap_out: Option<PathBuf>,
     /// Whether colours are used.
     pub color: When,
     /// Whether progress is shown.
@@ -155,6 +169,9 @@ pub enum ConfigError {
     /// The number of jobs makes no sense.
     #[error("--jobs {0} is outside 1 to {JOBS}")]
     Jobs(usize),
+    /// A baseline is to be written, but not where.
+    #[error("--write-baseline does not say where to: give --baseline FILE too")]
+    NoBaseline,
     /// There are no random numbers to make a fingerprint key of.
     #[error("the system gives no random numbers for a fingerprint key: {0}")]
     Random(String),
@@ -214,6 +231,9 @@ impl Layer {
             reveal: self.reveal.or(lower.reveal),
             every: self.every.or(lower.every),
             explain: self.explain.or(lower.explain),
+            baseline: self.baseline.or(lower.baseline),
+            write_baseline: self.write_baseline.or(lower.write_baseline),
+            pcap_out: self.pcap_out.or(lower.pcap_out),
             color: self.color.or(lower.color),
             progress: self.progress.or(lower.progress),
             quiet,
@@ -221,7 +241,7 @@ impl Layer {
         }
     }
 
-    /// What a configuration file says. Rule paths in it count from its folder.
+    /// What a configuration file says. Paths of rules and baseline in it count from its folder.
     ///
     /// # Errors
     /// Where it cannot be read, or says something unknown: with the line.
@@ -237,8 +257,8 @@ impl Layer {
             }
         })?;
         if let Some(folder) = path.parent() {
-            for rules in layer.rules.iter_mut().flatten() {
-                *rules = folder.join(&rules);
+            for path in layer.rules.iter_mut().flatten().chain(&mut layer.baseline) {
+                *path = folder.join(&path);
             }
         }
         Ok(layer)
@@ -270,6 +290,9 @@ impl Layer {
             reveal: flag("LEAKTAP_REVEAL", text("LEAKTAP_REVEAL")?)?,
             every: flag("LEAKTAP_EVERY", text("LEAKTAP_EVERY")?)?,
             explain: flag("LEAKTAP_EXPLAIN", text("LEAKTAP_EXPLAIN")?)?,
+            baseline: raw("LEAKTAP_BASELINE").map(PathBuf::from),
+            write_baseline: flag("LEAKTAP_WRITE_BASELINE", text("LEAKTAP_WRITE_BASELINE")?)?,
+            pcap_out: raw("LEAKTAP_PCAP_OUT").map(PathBuf::from),
             color: named("LEAKTAP_COLOR", text("LEAKTAP_COLOR")?)?,
             progress: named("LEAKTAP_PROGRESS", text("LEAKTAP_PROGRESS")?)?,
             quiet: flag("LEAKTAP_QUIET", text("LEAKTAP_QUIET")?)?,
@@ -309,10 +332,15 @@ fn check(layer: Layer) -> Result<Config, ConfigError> {
     if !(1..=JOBS).contains(&jobs) {
         return Err(ConfigError::Jobs(jobs));
     }
+    let write_baseline = layer.write_baseline.unwrap_or(false);
+    if write_baseline && layer.baseline.is_none() {
+        return Err(ConfigError::NoBaseline);
+    }
     Ok(Config {
         rules: layer.rules.unwrap_or_default(),
         default_rules: !layer.no_default_rules.unwrap_or(false),
         severity: layer.severity.unwrap_or(Severity::Low),
+        asked_severity: layer.severity,
         confidence: layer.confidence.unwrap_or(Confidence::Low),
         fail_on: layer.fail_on,
         filter: layer.filter,
@@ -322,6 +350,9 @@ fn check(layer: Layer) -> Result<Config, ConfigError> {
         reveal: layer.reveal.unwrap_or(false),
         every: layer.every.unwrap_or(false),
         explain: layer.explain.unwrap_or(false),
+        baseline: layer.baseline,
+        write_baseline,
+        pcap_out: layer.pcap_out,
         color: layer.color.unwrap_or_default(),
         progress: layer.progress.unwrap_or_default(),
         verbosity: match (layer.quiet.unwrap_or(false), layer.verbose.unwrap_or(0)) {
@@ -344,10 +375,17 @@ impl Config {
     /// # Errors
     /// An unknown format; a place that two would write to.
     pub fn outputs(&self, terminal: bool) -> Result<Vec<Spec>, ConfigError> {
+        self.outputs_by(if terminal { "table" } else { "ndjson" })
+    }
+
+    /// The same with a format of standard output where none was asked for.
+    ///
+    /// # Errors
+    /// As [`Config::outputs`].
+    pub fn outputs_by(&self, default: &str) -> Result<Vec<Spec>, ConfigError> {
         let mut outputs = Vec::new();
         let taken = self.sinks.iter().any(|spec| spec.place == Place::Standard);
         if self.format.is_some() || !taken {
-            let default = if terminal { "table" } else { "ndjson" };
             let format = sink::format(self.format.as_deref().unwrap_or(default))?;
             outputs.push(Spec { format, place: Place::Standard });
         }

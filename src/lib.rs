@@ -1,5 +1,6 @@
 //! leaktap: finds credentials that leak in clear in network traffic. The rooms and their order stand in `docs/ARCHITECTURE.md`.
 
+pub mod baseline;
 pub mod cli;
 pub mod config;
 pub mod content;
@@ -13,3 +14,4 @@ pub mod protocol;
 pub mod rule;
 pub mod sink;
 pub mod source;
+pub mod tui;

@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context as _, bail};
 
 use super::flags::Capture;
+use super::frames::Frames;
+use super::known::Known;
 use super::telling::{self, Telling};
 use super::{Exit, World, on_terminal, rules, signals};
 use crate::config::Config;
-use crate::pipeline::{self, Until, Watch};
+use crate::model::finding::Finding;
+use crate::pipeline::{self, Options, Until, Watch};
 use crate::rule::RuleSet;
 use crate::source::filter;
 use crate::source::live::{self, Live, Member, Settings, Way};
@@ -29,14 +32,17 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
     // Before anything is captured: the first signal may come at once.
     let options = telling::options(world)?;
     let reload = signals::reload().context("cannot handle signals")?;
+    let known = Known::open(world, &options.key, &outputs)?;
+    let frames = Frames::open(world, &outputs, &[], Some(flags.rotation()))?;
+    let options = Options { tape: frames.tape(), ..options };
     let interfaces = open(flags, config)?;
     let mut telling = Telling::lasting(&outputs, flags.rotation(), world)?;
     let names: Vec<&str> = interfaces.iter().map(Live::name).collect();
     tracing::info!("capturing on {}", names.join(", "));
 
     let until = Until { count: flags.count, duration: flags.duration };
-    let mut watching = Watching { config, reload };
-    let outcome = pipeline::capture(
+    let mut watching = Watching { config, reload, known, frames };
+    let mut outcome = pipeline::capture(
         interfaces,
         in_force,
         &options,
@@ -45,6 +51,7 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
         &mut watching,
     );
     telling.finish();
+    outcome.problems += watching.known.finish() + watching.frames.finish(&[], &options);
     Ok(telling::exit(outcome, config.fail_on, telling.failed))
 }
 
@@ -56,28 +63,35 @@ fn open(flags: &Capture, config: &Config) -> anyhow::Result<Vec<Live>> {
         buffer: usize::from(flags.buffer) << 20,
         promiscuous: flags.promiscuous,
     };
+    open_each(&flags.interface, &settings, flags.fanout)
+}
+
+/// The interfaces that these words mean, each once, with `fanout` readers for each.
+pub(super) fn open_each(words: &[String], settings: &Settings, fanout: u16) -> anyhow::Result<Vec<Live>> {
     let mut seen = HashSet::new();
     let mut open = Vec::new();
-    for word in &flags.interface {
+    for word in words {
         let name = live::named(word)?;
         if !seen.insert(name.clone()) {
             continue;
         }
         // Groups are numbered within a network namespace: the process tells them apart.
         let group = (std::process::id() as u16).wrapping_add(seen.len() as u16);
-        for index in 0..u64::from(flags.fanout) {
-            let of = u64::from(flags.fanout);
+        for index in 0..u64::from(fanout) {
+            let of = u64::from(fanout);
             let member = (of > 1).then_some(Member { group, index, of });
-            open.push(Live::open(&name, &settings, member)?);
+            open.push(Live::open(&name, settings, member)?);
         }
     }
     Ok(open)
 }
 
-/// Says how the run goes, and reads the rules again where a signal asks for it.
+/// Says how the run goes, and reads rules and baseline again where a signal asks for it.
 struct Watching<'a> {
     config: &'a Config,
     reload: Arc<AtomicBool>,
+    known: Known,
+    frames: Frames,
 }
 
 impl Watch for Watching<'_> {
@@ -91,10 +105,19 @@ impl Watch for Watching<'_> {
 
     fn skipped(&mut self, _path: &str) {}
 
+    fn is_known(&mut self, finding: &Finding) -> bool {
+        let is_known = self.known.knows(finding);
+        if !is_known {
+            self.frames.sighting(finding);
+        }
+        is_known
+    }
+
     fn rules(&mut self) -> Option<Arc<RuleSet>> {
         if !self.reload.swap(false, Ordering::Relaxed) {
             return None;
         }
+        self.known.read_again();
         match rules::in_force(self.config) {
             Ok(rules) => {
                 tracing::warn!("the rules were read again: {} are in force", rules.rules().len());

@@ -43,6 +43,15 @@ Examples:
 Needs CAP_NET_RAW, no more: `leaktap doctor` says the command that gives it.
 SIGINT and SIGTERM end it with everything told; SIGHUP reads the rules again.";
 
+const WATCH_EXAMPLES: &str = "\
+Examples:
+  leaktap watch                                        what leaks on any interface
+  leaktap watch -i lo --filter 'tcp port 8080'         the traffic of a local server
+  leaktap watch -r trace.pcap                          a capture; --speed 1 as fast as it was captured
+  leaktap watch -i lo --baseline known.toml            what is muted there is kept in the file
+
+? lists the keys, q ends. Live it needs CAP_NET_RAW, no more: `leaktap doctor` says the command that gives it.";
+
 const RULES_EXAMPLES: &str = "\
 Examples:
   leaktap rules list
@@ -50,10 +59,22 @@ Examples:
   leaktap rules check my-rules.toml
   echo 'api_key=…' | leaktap rules test -";
 
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  leaktap report leaks.ndjson > report.html
+  leaktap report leaks.ndjson leaks.ndjson.1 --format sarif --sink csv:leaks.csv
+  leaktap report week/*.ndjson.gz --severity high --baseline known.toml --format markdown";
+
+fn formats() -> String {
+    FORMATS.iter().map(|format| format!("  {:10}{}\n", format.name, format.about)).collect()
+}
+
 fn scan_help() -> String {
-    let formats: String =
-        FORMATS.iter().map(|format| format!("  {:8}{}\n", format.name, format.about)).collect();
-    format!("Formats:\n{formats}\n{SCAN_EXAMPLES}")
+    format!("Formats:\n{}\n{SCAN_EXAMPLES}", formats())
+}
+
+fn report_help() -> String {
+    format!("Formats:\n{}\n{REPORT_EXAMPLES}", formats())
 }
 
 fn capture_help() -> String {
@@ -79,6 +100,12 @@ pub(super) enum Command {
     /// Find leaks in live traffic, until a signal, --duration or --count
     #[command(after_help = capture_help())]
     Capture(Capture),
+    /// Look at leaks on a screen as they pass, or those of capture files
+    #[command(after_help = WATCH_EXAMPLES)]
+    Watch(Watch),
+    /// A page (or SARIF, CSV …) of leaks that were stored as ndjson
+    #[command(after_help = report_help())]
+    Report(Report),
     /// The network interfaces of this machine, and the likely one
     Interfaces,
     /// What this machine allows, and the one command that mends what it does not
@@ -106,7 +133,7 @@ pub(super) struct Common {
     /// Tell the values of secrets. Without it nothing shows them
     #[arg(long, global = true, help_heading = "Output")]
     reveal: bool,
-    /// Format of standard output: table on a terminal, else ndjson
+    /// Format of standard output: table on a terminal, else ndjson (report: else html)
     #[arg(long, value_name = "FORMAT", global = true, help_heading = "Output")]
     format: Option<String>,
     /// Colours: auto, always, never
@@ -177,6 +204,45 @@ pub(super) struct Capture {
     pub(super) detection: Detection,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Report {
+    /// Files of events as the format ndjson tells them (also .gz, .zst), or - for standard input
+    #[arg(value_name = "EVENTS", required = true)]
+    pub(super) events: Vec<PathBuf>,
+    /// Report from this severity on: info, low, medium, high, critical [default: info]
+    #[arg(long, value_name = "LEVEL", value_parser = named::<Severity>(&SEVERITIES), hide_possible_values = true,
+        help_heading = "What is reported")]
+    severity: Option<Severity>,
+    /// Report from this confidence on: low, medium, high [default: low]
+    #[arg(long, value_name = "LEVEL", value_parser = named::<Confidence>(&CONFIDENCES), hide_possible_values = true,
+        help_heading = "What is reported")]
+    confidence: Option<Confidence>,
+    /// Exit with 1 where a leak of this severity or worse is reported
+    #[arg(long, value_name = "LEVEL", value_parser = named::<Severity>(&SEVERITIES), hide_possible_values = true,
+        help_heading = "What is reported")]
+    fail_on: Option<Severity>,
+    /// Leave out the leaks that this file knows
+    #[arg(long, value_name = "FILE", help_heading = "What is reported")]
+    baseline: Option<PathBuf>,
+    /// Write elsewhere too: sarif:leaks.sarif (repeats)
+    #[arg(long, value_name = "SPEC", help_heading = "Output")]
+    sink: Option<Vec<String>>,
+}
+
+impl Report {
+    /// What it has in common with the commands that look for leaks.
+    pub(super) fn detection(&mut self) -> Detection {
+        Detection {
+            severity: self.severity,
+            confidence: self.confidence,
+            fail_on: self.fail_on,
+            baseline: self.baseline.take(),
+            sink: self.sink.take(),
+            ..Detection::default()
+        }
+    }
+}
+
 impl Capture {
     /// How the files of sinks are put aside.
     pub(super) fn rotation(&self) -> Rotation {
@@ -186,6 +252,39 @@ impl Capture {
             keep: self.rotate_keep,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Watch {
+    /// Watch this interface: a name, an address, or any (repeats) [default: any]
+    #[arg(short, long = "interface", value_name = "IFACE", help_heading = "Watch", conflicts_with = "read")]
+    pub(super) interface: Vec<String>,
+    /// Look at a capture file or a folder of them instead (repeats)
+    #[arg(short, long, value_name = "FILE", help_heading = "Watch")]
+    pub(super) read: Vec<PathBuf>,
+    /// Read files so many times as fast as they were captured: 1, 0.5, 10, max [default: max]
+    #[arg(long, value_name = "N", value_parser = speed, help_heading = "Watch")]
+    pub(super) speed: Option<f32>,
+    /// Never show the value of a secret, whatever key is pressed; none is kept
+    #[arg(long, help_heading = "Watch", conflicts_with = "reveal")]
+    pub(super) never_reveal: bool,
+    /// Colours: auto, dark, light, none
+    #[arg(long, value_name = "THEME", value_parser = PossibleValuesParser::new(THEMES), default_value = "auto",
+        hide_possible_values = true, hide_default_value = true, help_heading = "Watch")]
+    pub(super) theme: String,
+    /// How frames are captured: auto, pcap (libpcap), ring (the kernel's packet ring, Linux)
+    #[arg(long, value_name = "WAY", value_parser = PossibleValuesParser::new(WAYS).map(|way| way_of(&way)), default_value = "auto",
+        hide_possible_values = true, hide_default_value = true, help_heading = "Watch")]
+    pub(super) backend: Way,
+    /// Kernel memory for frames that wait, in MiB for each interface [default: 64]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u16).range(2..=2047), default_value_t = 64,
+        hide_default_value = true, help_heading = "Watch")]
+    pub(super) buffer: u16,
+    /// Take frames for other machines too
+    #[arg(long, help_heading = "Watch")]
+    pub(super) promiscuous: bool,
+    #[command(flatten)]
+    pub(super) detection: Detection,
 }
 
 /// Flags of the commands that look for leaks.
@@ -212,9 +311,18 @@ pub(super) struct Detection {
     /// Say why each leak is told: the checks of its rule, what moved confidence and severity
     #[arg(long, help_heading = "What is reported")]
     explain: bool,
+    /// Do not tell the leaks that this file knows
+    #[arg(long, value_name = "FILE", help_heading = "What is reported")]
+    baseline: Option<PathBuf>,
+    /// Have the file of --baseline know from now on what this run tells
+    #[arg(long, help_heading = "What is reported")]
+    write_baseline: bool,
     /// Write elsewhere too: ndjson:leaks.ndjson, syslog:udp://HOST, webhook:https://HOST/PATH (repeats)
     #[arg(long, value_name = "SPEC", help_heading = "Output")]
     sink: Option<Vec<String>>,
+    /// Write the frames of the flows that leak, as pcapng with a comment where each leak is
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pcap_out: Option<PathBuf>,
     /// Workers [default: one a core, at most 4]
     #[arg(long, value_name = "N", help_heading = "General")]
     jobs: Option<usize>,
@@ -252,6 +360,7 @@ pub(super) enum Rules {
 const SEVERITIES: [&str; 5] = ["info", "low", "medium", "high", "critical"];
 const CONFIDENCES: [&str; 3] = ["low", "medium", "high"];
 const WAYS: [&str; 3] = ["auto", "pcap", "ring"];
+const THEMES: [&str; 4] = ["auto", "dark", "light", "none"];
 const WHEN: [&str; 3] = ["auto", "always", "never"];
 
 /// Parses a value by the names that configuration files know it by.
@@ -270,6 +379,17 @@ fn way_of(name: &str) -> Way {
         "ring" => Way::Ring,
         _ => Way::Auto,
     }
+}
+
+/// How many times as fast as captured.
+fn speed(text: &str) -> Result<f32, String> {
+    if text == "max" {
+        return Ok(f32::INFINITY);
+    }
+    let speed = text.trim_end_matches('x').parse().ok();
+    speed
+        .filter(|speed: &f32| (0.01..=10_000.0).contains(speed))
+        .ok_or_else(|| "write a number from 0.01 to 10000, or max".to_owned())
 }
 
 /// A span of time: a number and a unit, seconds without one.
@@ -306,6 +426,9 @@ pub(super) fn layer(common: Common, detection: Detection) -> Layer {
         reveal: given(common.reveal),
         every: given(detection.every),
         explain: given(detection.explain),
+        baseline: detection.baseline,
+        write_baseline: given(detection.write_baseline),
+        pcap_out: detection.pcap_out,
         color: common.color,
         progress: common.progress,
         quiet: given(common.quiet),
@@ -370,6 +493,10 @@ mod tests {
             "leaktap capture -i lo --duration soon",
             "leaktap capture -i lo --buffer 0",
             "leaktap scan a --jobs many",
+            "leaktap watch -i lo -r a.pcap",
+            "leaktap watch -r a.pcap --speed 0",
+            "leaktap watch --theme pink",
+            "leaktap watch --reveal --never-reveal",
         ] {
             let error = Arguments::try_parse_from(typed.split_whitespace()).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{typed}");
@@ -404,5 +531,6 @@ mod tests {
         insta::assert_snapshot!("help", help(&[]));
         insta::assert_snapshot!("help_scan", help(&["scan"]));
         insta::assert_snapshot!("help_capture", help(&["capture"]));
+        insta::assert_snapshot!("help_watch", help(&["watch"]));
     }
 }

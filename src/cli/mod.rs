@@ -7,12 +7,16 @@ mod capture;
 mod diagnostics;
 mod doctor;
 mod flags;
+mod frames;
 mod interfaces;
+mod known;
 mod progress;
+mod report;
 mod rules;
 mod scan;
 mod signals;
 mod telling;
+mod watch;
 
 use std::io::{self, IsTerminal as _};
 use std::panic::{self, AssertUnwindSafe};
@@ -77,6 +81,9 @@ impl World<'_> {
 pub fn main() -> ExitCode {
     // A panic's payload may hold what was being read: the place alone is told.
     panic::set_hook(Box::new(|panic| {
+        // Nobody would read it on a screen of which nothing is left.
+        crate::tui::restore();
+        diagnostics::divert(None);
         let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line()));
         diagnostics::error(&format!("internal error{}; please report it", place.unwrap_or_default()));
     }));
@@ -106,6 +113,14 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
             let detection = std::mem::take(&mut capture.detection);
             (Command::Capture(capture), detection)
         }
+        Command::Watch(mut watch) => {
+            let detection = std::mem::take(&mut watch.detection);
+            (Command::Watch(watch), detection)
+        }
+        Command::Report(mut report) => {
+            let detection = report.detection();
+            (Command::Report(report), detection)
+        }
         other => (other, Detection::default()),
     };
     let folder = std::env::current_dir().unwrap_or_default();
@@ -122,6 +137,8 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
     let exit = match command {
         Command::Scan(scan) => scan::run(&scan, &world),
         Command::Capture(flags) => capture::run(&flags, &world),
+        Command::Watch(flags) => watch::run(&flags, &world),
+        Command::Report(flags) => report::run(&flags.events, &world),
         Command::Interfaces => interfaces::run(&world),
         Command::Doctor => doctor::run(&world),
         Command::Rules { command } => rules::run(&command, &world),

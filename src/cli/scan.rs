@@ -9,9 +9,12 @@ use std::sync::atomic::Ordering;
 use anyhow::bail;
 
 use super::flags::Scan;
+use super::frames::Frames;
+use super::known::Known;
 use super::progress::Progress;
 use super::telling::{self, Telling};
 use super::{Exit, World, on_terminal, rules};
+use crate::model::finding::Finding;
 use crate::pipeline::{self, Options, Outcome, Watch};
 use crate::sink::{Place, Spec, clean};
 use crate::source::{self, Input};
@@ -29,6 +32,9 @@ pub(super) fn run(scan: &Scan, world: &World<'_>) -> anyhow::Result<Exit> {
     let options = Options { join: scan.join, ..telling::options(world)? };
     let (inputs, unreachable) = expand(arguments);
     spare_inputs(&outputs, &inputs)?;
+    let known = Known::open(world, &options.key, &outputs)?;
+    let frames = Frames::open(world, &outputs, &inputs, None)?;
+    let options = Options { tape: frames.tape(), ..options };
     let is_live = inputs.iter().any(|input| pipeline::is_stream(&input.path));
     let mut telling = Telling::open(&outputs, is_live, world)?;
     for problem in &unreachable {
@@ -36,8 +42,8 @@ pub(super) fn run(scan: &Scan, world: &World<'_>) -> anyhow::Result<Exit> {
     }
 
     let total = inputs.iter().map(|input| input.size).sum::<Option<u64>>();
-    let mut watching =
-        Watching { progress: Progress::new(world.bar.clone(), config.progress, world.quiet(), total) };
+    let progress = Progress::new(world.bar.clone(), config.progress, world.quiet(), total);
+    let mut watching = Watching { progress, known, frames };
     let outcome = pipeline::scan(&inputs, rules, &options, &mut |event| telling.event(event), &mut watching);
     watching.progress.finish();
     telling.finish();
@@ -50,7 +56,10 @@ pub(super) fn run(scan: &Scan, world: &World<'_>) -> anyhow::Result<Exit> {
         1 => tracing::warn!("skipped 1 file that is no capture (-v names it)"),
         many => tracing::warn!("skipped {many} files that are no captures (-v names them)"),
     }
-    let problems = outcome.problems + unreachable.len() as u64;
+    let problems = outcome.problems
+        + unreachable.len() as u64
+        + watching.known.finish()
+        + watching.frames.finish(&inputs, &options);
     Ok(telling::exit(Outcome { problems, ..outcome }, config.fail_on, telling.failed))
 }
 
@@ -91,13 +100,15 @@ fn spare_inputs(outputs: &[Spec], inputs: &[Input]) -> anyhow::Result<()> {
 }
 
 /// Whether two paths are one file, by whatever name.
-fn same_file(one: &Path, other: &Path) -> bool {
+pub(super) fn same_file(one: &Path, other: &Path) -> bool {
     matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Says how the run goes.
 struct Watching {
     progress: Progress,
+    known: Known,
+    frames: Frames,
 }
 
 impl Watch for Watching {
@@ -111,6 +122,14 @@ impl Watch for Watching {
 
     fn skipped(&mut self, path: &str) {
         tracing::info!("skipped {path}: it is no capture");
+    }
+
+    fn is_known(&mut self, finding: &Finding) -> bool {
+        let is_known = self.known.knows(finding);
+        if !is_known {
+            self.frames.sighting(finding);
+        }
+        is_known
     }
 
     fn progress(&mut self, bytes: u64, leaks: u64) {

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 use indicatif::ProgressBar;
@@ -17,6 +19,11 @@ use crate::sink::{Failure, Fan, Opening, Rotation, Sink, Spec, Style};
 
 /// What the settings ask of the pipeline.
 pub(super) fn options(world: &World<'_>) -> anyhow::Result<Options> {
+    with_stop(world, signals::stop().context("cannot handle signals")?)
+}
+
+/// The same, ended by this flag.
+pub(super) fn with_stop(world: &World<'_>, stop: Arc<AtomicBool>) -> anyhow::Result<Options> {
     let config = &world.config;
     Ok(Options {
         jobs: config.jobs,
@@ -27,8 +34,10 @@ pub(super) fn options(world: &World<'_>) -> anyhow::Result<Options> {
         every: config.every,
         join: false,
         explain: config.explain,
+        pulse: false,
         key: fingerprint_key(world)?,
-        stop: signals::stop().context("cannot handle signals")?,
+        tape: None,
+        stop,
     })
 }
 
@@ -43,7 +52,7 @@ pub(super) fn exit(outcome: Outcome, fail_on: Option<Severity>, sink_failed: boo
     }
 }
 
-fn fingerprint_key(world: &World<'_>) -> anyhow::Result<FingerprintKey> {
+pub(super) fn fingerprint_key(world: &World<'_>) -> anyhow::Result<FingerprintKey> {
     let (key, source) = key::fingerprint_key(world.environment)?;
     match source {
         KeySource::Run(reason) => tracing::warn!(

@@ -36,8 +36,11 @@ pub enum Stop {
 const CODINGS: usize = 4;
 /// Bytes that decide whether a coding without magic number is a lie.
 const SNIFF: usize = 16;
-/// Decoded bytes made at once.
+/// Decoded bytes made at once, at least.
 const CHUNK: usize = 8 << 10;
+/// The same at most of what a last decoder makes, and how much text usually becomes.
+const LARGE_CHUNK: usize = 128 << 10;
+const USUAL_RATIO: usize = 6;
 /// Coded bytes shown to brotli at once.
 const BITE: usize = 1 << 10;
 /// A window of 32 KiB and the tables (RFC 1951 section 3.2).
@@ -75,22 +78,13 @@ impl Inflater {
         Some(Self { stages, limits, fed: 0, stopped: None })
     }
 
-    /// Decodes what comes next and appends it to `out`.
+    /// Decodes what comes next and appends it to `out`. The more comes at once, the less it costs; what it may become is
+    /// bounded by the limits only.
     ///
     /// # Errors
     ///
     /// The reason why nothing more can be decoded, at once and on every later call.
     pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), Stop> {
-        self.push_each(input, &mut |bytes| out.extend_from_slice(bytes))
-    }
-
-    /// Decodes what comes next and shows it in pieces of at most 16 KiB (plain input: as it came), so that no input
-    /// makes more than that be held.
-    ///
-    /// # Errors
-    ///
-    /// As [`Inflater::push`].
-    pub fn push_each(&mut self, input: &[u8], out: &mut dyn FnMut(&[u8])) -> Result<(), Stop> {
         if let Some(stop) = self.stopped {
             return Err(stop);
         }
@@ -125,9 +119,7 @@ impl Inflater {
             return Err(stop);
         }
         let allowed = self.limits.free.max(self.fed.saturating_mul(self.limits.ratio));
-        run(&mut self.stages, &[], true, allowed.min(self.limits.total), &mut |bytes| {
-            out.extend_from_slice(bytes);
-        })
+        run(&mut self.stages, &[], true, allowed.min(self.limits.total), out)
     }
 }
 
@@ -225,6 +217,23 @@ struct Flate {
     members: u32,
 }
 
+impl Flate {
+    fn step(
+        &mut self,
+        decompress: impl FnOnce(&mut Decompress) -> Result<Status, flate2::DecompressError>,
+    ) -> Step {
+        let (before_in, before_out) = (self.decompress.total_in(), self.decompress.total_out());
+        let status = decompress(&mut self.decompress);
+        Step {
+            read: usize::try_from(self.decompress.total_in() - before_in).unwrap_or(0),
+            written: usize::try_from(self.decompress.total_out() - before_out).unwrap_or(0),
+            over: matches!(status, Ok(Status::StreamEnd)),
+            fault: status.is_err(),
+            is_rubbish: status.is_err() && self.members > 1 && self.decompress.total_out() == 0,
+        }
+    }
+}
+
 impl State {
     fn flate(wrapper: Wrapper) -> Self {
         let decompress = flate(wrapper);
@@ -267,6 +276,8 @@ struct Step {
     written: usize,
     over: bool,
     fault: bool,
+    /// Behind a first member: no other member.
+    is_rubbish: bool,
 }
 
 impl Stage {
@@ -277,20 +288,7 @@ impl Stage {
     fn step(&mut self, input: &[u8], chunk: &mut [u8]) -> Step {
         match &mut self.state {
             State::Flate(flate) => {
-                let (before_in, before_out) = (flate.decompress.total_in(), flate.decompress.total_out());
-                let status = flate.decompress.decompress(input, chunk, FlushDecompress::None);
-                let read = usize::try_from(flate.decompress.total_in() - before_in).unwrap_or(0);
-                let written = usize::try_from(flate.decompress.total_out() - before_out).unwrap_or(0);
-                let over = matches!(status, Ok(Status::StreamEnd));
-                // Behind a first member: rubbish, no member.
-                let rubbish = flate.members > 1 && flate.decompress.total_out() == 0;
-                match status {
-                    Err(_) if rubbish => {
-                        self.state = State::Done;
-                        Step { read: input.len(), written: 0, over: false, fault: false }
-                    }
-                    _ => Step { read, written, over, fault: status.is_err() },
-                }
+                flate.step(|decompress| decompress.decompress(input, chunk, FlushDecompress::None))
             }
             State::Brotli(state) => {
                 // It hands out what it has only when it wants more: small bites, so that little is lost to a fault.
@@ -308,7 +306,8 @@ impl Stage {
                     state,
                 );
                 let over = matches!(result, BrotliResult::ResultSuccess);
-                Step { read, written, over, fault: matches!(result, BrotliResult::ResultFailure) }
+                let fault = matches!(result, BrotliResult::ResultFailure);
+                Step { read, written, over, fault, is_rubbish: false }
             }
             State::Zstd(decoder) => {
                 let mut from = InBuffer::around(input);
@@ -316,10 +315,10 @@ impl Stage {
                 let result = decoder.run(&mut from, &mut to);
                 let (read, written) = (from.pos(), to.pos());
                 // Frames follow each other (RFC 8878 section 3.1); a fault shows at the next one's magic number.
-                Step { read, written, over: false, fault: result.is_err() }
+                Step { read, written, over: false, fault: result.is_err(), is_rubbish: false }
             }
             State::Held(_) | State::Plain | State::Done => {
-                Step { read: input.len(), written: 0, over: false, fault: false }
+                Step { read: input.len(), written: 0, over: false, fault: false, is_rubbish: false }
             }
         }
     }
@@ -342,17 +341,9 @@ impl Stage {
 }
 
 /// Runs `input` through the first stage and what that makes through the others.
-fn run(
-    stages: &mut [Stage],
-    input: &[u8],
-    last: bool,
-    allowed: u64,
-    out: &mut dyn FnMut(&[u8]),
-) -> Result<(), Stop> {
+fn run(stages: &mut [Stage], input: &[u8], last: bool, allowed: u64, out: &mut Vec<u8>) -> Result<(), Stop> {
     let Some((stage, behind)) = stages.split_first_mut() else {
-        if !input.is_empty() {
-            out(input);
-        }
+        out.extend_from_slice(input);
         return Ok(());
     };
     let held;
@@ -373,19 +364,34 @@ fn run(
         stage.made = stage.made.saturating_add(rest.len() as u64);
         return if stage.made > allowed { Err(Stop::Bomb) } else { run(behind, rest, last, allowed, out) };
     }
-    let mut chunk = [0; CHUNK];
-    loop {
-        if matches!(stage.state, State::Done) {
+    let mut chunk = Vec::new();
+    while !matches!(stage.state, State::Done) {
+        let (step, room) = match &mut stage.state {
+            State::Flate(flate) if behind.is_empty() => {
+                // In one stretch where it goes: what lies in another one has to be kept by the decoder, too.
+                out.reserve((rest.len() * USUAL_RATIO).clamp(CHUNK, LARGE_CHUNK));
+                let room = out.capacity() - out.len();
+                (flate.step(|decompress| decompress.decompress_vec(rest, out, FlushDecompress::None)), room)
+            }
+            _ => {
+                chunk.resize(CHUNK, 0);
+                (stage.step(rest, &mut chunk), CHUNK)
+            }
+        };
+        if step.is_rubbish {
+            stage.state = State::Done;
             break;
         }
-        let step = stage.step(rest, &mut chunk);
         rest = rest.get(step.read..).unwrap_or_default();
         stage.made = stage.made.saturating_add(step.written as u64);
         if stage.made > allowed {
+            if chunk.is_empty() {
+                out.truncate(out.len().saturating_sub(step.written));
+            }
             return Err(Stop::Bomb);
         }
-        if step.written > 0 {
-            run(behind, chunk.get(..step.written).unwrap_or_default(), false, allowed, out)?;
+        if let Some(made) = chunk.get(..step.written).filter(|made| !made.is_empty()) {
+            run(behind, made, false, allowed, out)?;
         }
         if step.fault {
             return Err(Stop::Corrupt);
@@ -393,9 +399,9 @@ fn run(
         if step.over {
             stage.next_member(rest);
         }
-        // A full chunk may have more behind it; an idle step has nothing.
+        // Full room may have more behind it; an idle step has nothing.
         let idle = step.read == 0 && step.written == 0;
-        if idle || (rest.is_empty() && step.written < CHUNK) {
+        if idle || (rest.is_empty() && step.written < room) {
             break;
         }
     }

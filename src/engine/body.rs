@@ -18,6 +18,10 @@ const OVERLAP: usize = 16 << 10;
 const CLEAN_OVERLAP: usize = 1 << 10;
 const LATE: usize = 6 << 10;
 const BEFORE: usize = 256;
+/// Coded bytes that are held back and decoded together: most bodies have no more, and then no decoder waits for the rest.
+const HELD: usize = 32 << 10;
+/// Of these so many at once: they may become a thousand times as many.
+const BITE: usize = 8 << 10;
 /// How much of a body its kind is judged by.
 const SNIFF: usize = 512;
 
@@ -46,10 +50,18 @@ enum Coding {
     Unknown,
     /// As it is.
     Plain,
-    /// Content coding undone on the way.
-    Encoded(Inflater),
+    /// Content coding to be undone.
+    Encoded(Box<Encoded>),
     /// Not looked into.
     Skipped,
+}
+
+/// A body as sent, where that is not what it says.
+struct Encoded {
+    inflater: Inflater,
+    /// What is still to be decoded begins at `done`.
+    held: Vec<u8>,
+    done: usize,
 }
 
 /// Why the rest of a body is not looked into.
@@ -149,7 +161,7 @@ impl Body {
         if matches!(self.coding, Coding::Unknown) {
             self.coding = match Inflater::new(&self.media.encodings) {
                 _ if self.media.encodings.is_empty() => Coding::Plain,
-                Some(inflater) => Coding::Encoded(inflater),
+                Some(inflater) => Coding::Encoded(Box::new(Encoded { inflater, held: Vec::new(), done: 0 })),
                 None if is_text(bytes) => {
                     // Counted all the same: more than this may hide in it.
                     self.coding = Coding::Plain;
@@ -171,12 +183,39 @@ impl Body {
                 }
                 self.buffer.extend_from_slice(bytes);
             }
-            Coding::Encoded(inflater) => {
-                if let Err(stop) = inflater.push(bytes, &mut self.buffer) {
-                    return self.skip(Skip::from(stop));
+            Coding::Encoded(encoded) => {
+                if encoded.held.is_empty() {
+                    encoded.held.reserve_exact(self.expected.min(HELD + bytes.len()).max(bytes.len()));
                 }
+                encoded.held.extend_from_slice(bytes);
+                return Ok(());
             }
         }
+        self.judge_when_due()
+    }
+
+    /// Decodes some of what is held back: of a part only what is too much to be held. Whether there is more to decode.
+    pub(super) fn decode(&mut self, all: bool) -> Result<bool, Skip> {
+        let Coding::Encoded(encoded) = &mut self.coding else { return Ok(false) };
+        if encoded.held.is_empty() || !all && encoded.done == 0 && encoded.held.len() < HELD {
+            return Ok(false);
+        }
+        let rest = encoded.held.get(encoded.done..).unwrap_or_default();
+        let bite = rest.get(..BITE).unwrap_or(rest);
+        encoded.done += bite.len();
+        let result = encoded.inflater.push(bite, &mut self.buffer);
+        let is_more = encoded.done < encoded.held.len();
+        if !is_more {
+            encoded.held.clear();
+            encoded.done = 0;
+        }
+        if let Err(stop) = result {
+            return self.skip(Skip::from(stop)).map(|()| false);
+        }
+        self.judge_when_due().map(|()| is_more)
+    }
+
+    fn judge_when_due(&mut self) -> Result<(), Skip> {
         if !self.judged && self.buffer.len() >= SNIFF { self.judge() } else { Ok(()) }
     }
 
@@ -191,10 +230,10 @@ impl Body {
         Ok(())
     }
 
-    /// Nothing more comes: what the decoder still holds is decoded.
+    /// Nothing more comes and all is decoded, but for what the decoder still holds.
     pub(super) fn finish(&mut self) -> Result<(), Skip> {
-        if let Coding::Encoded(inflater) = &mut self.coding {
-            let finished = inflater.finish(&mut self.buffer);
+        if let Coding::Encoded(encoded) = &mut self.coding {
+            let finished = encoded.inflater.finish(&mut self.buffer);
             finished.or_else(|stop| self.skip(Skip::from(stop)))?;
         }
         if self.judged { Ok(()) } else { self.judge() }
@@ -206,7 +245,7 @@ impl Body {
         Err(why)
     }
 
-    /// Bytes are missing here: what is compressed cannot be read on.
+    /// Bytes are missing here: what is compressed and comes behind cannot be read on. All that came before has to be decoded.
     pub(super) fn gap(&mut self) -> bool {
         if matches!(self.coding, Coding::Encoded(_))
             || matches!(self.coding, Coding::Unknown) && !self.media.encodings.is_empty()
@@ -233,8 +272,11 @@ impl Body {
 
     /// About how many bytes it holds.
     pub(super) fn held(&self) -> usize {
-        let decoder = if let Coding::Encoded(inflater) = &self.coding { inflater.held() } else { 0 };
-        self.buffer.capacity() + decoder
+        let coded = match &self.coding {
+            Coding::Encoded(encoded) => encoded.inflater.held() + encoded.held.capacity(),
+            _ => 0,
+        };
+        self.buffer.capacity() + coded
     }
 
     /// What was looked at goes whole, to make room.

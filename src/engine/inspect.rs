@@ -26,6 +26,7 @@ pub(super) use vessel::Vessel;
 use super::exposure::{self, Circumstance};
 use super::known::KnownSecrets;
 use super::marks::Carried;
+use super::story::{Leaking, Parts, STORIES};
 use super::{Unsaid, evidence};
 
 /// Shortest secret whose return in a response is followed, in bytes.
@@ -98,6 +99,8 @@ pub(super) struct Scene<'a> {
     pub(super) in_no_message: bool,
     /// Whether caches may store the body they stand in.
     pub(super) cacheable: bool,
+    /// What stories are made of, where somebody watches.
+    pub(super) story: Option<Parts<'a>>,
 }
 
 /// The exchange of a scene.
@@ -353,7 +356,16 @@ impl Inspector {
         let in_traceback = sightings.iter().any(|seen| seen.kind == Kind::Traceback);
         let mut findings: Vec<Finding> = Vec::with_capacity(sightings.len());
         for (seen, redacted) in sightings.iter().zip(&redacted) {
-            findings.extend(self.finding(seen, redacted, &known, http.as_ref(), in_traceback, scene));
+            let finding = self.finding(seen, redacted, &known, http.as_ref(), in_traceback, scene);
+            let Some(mut finding) = finding else { continue };
+            if let Some(parts) = scene.story.filter(|_| findings.len() < STORIES) {
+                let encoded = seen.encoded.as_ref().map_or(&b""[..], Secret::expose);
+                let values = [seen.value.expose(), encoded];
+                let known = parts.known(&known);
+                let leak = Leaking { values, redacted, span: &seen.span, known: &known };
+                finding.story = Some(Box::new(parts.story(leak, &finding)));
+            }
+            findings.push(finding);
         }
         relate(&sightings, &mut findings);
         for seen in &sightings {
@@ -375,10 +387,26 @@ impl Inspector {
         findings
     }
 
-    /// Of the same value at the same place the most specific rule is told; rules that require others go without them.
+    /// Of the same value at the same place the most specific rule is told; before that rules that require others go where those are not there.
     fn keep_most_specific(&self, sightings: &mut Vec<Sighting>) {
         let rules = &self.rules;
         let specificity = |seen: &Sighting| rules.rule(seen.rule).map_or(0, |rule| rule.specificity);
+        // Also what is not told itself.
+        let present: HashSet<&str> = sightings
+            .iter()
+            .filter_map(|seen| rules.rule(seen.rule))
+            .map(|rule| rule.text.id.as_str())
+            .collect();
+        let is_told: Vec<bool> = sightings
+            .iter()
+            .map(|seen| {
+                rules.rule(seen.rule).is_none_or(|rule| {
+                    !rule.silent && rule.requires.iter().all(|id| present.contains(id.as_str()))
+                })
+            })
+            .collect();
+        let mut told = is_told.into_iter();
+        sightings.retain(|_| told.next().unwrap_or(true));
         sightings.sort_by(|a, b| {
             (b.kind == Kind::Secret, specificity(b), b.confidence, !is_layer(b.origin)).cmp(&(
                 a.kind == Kind::Secret,
@@ -411,18 +439,6 @@ impl Inspector {
                 _ => {}
             }
         }
-        let present: HashSet<&str> =
-            kept.iter().filter_map(|seen| rules.rule(seen.rule)).map(|rule| rule.text.id.as_str()).collect();
-        let requirements: Vec<bool> = kept
-            .iter()
-            .map(|seen| {
-                rules
-                    .rule(seen.rule)
-                    .is_none_or(|rule| rule.requires.iter().all(|id| present.contains(id.as_str())))
-            })
-            .collect();
-        let mut met = requirements.into_iter();
-        kept.retain(|_| met.next().unwrap_or(true));
         personal::sum_up(&mut kept, rules);
         kept.sort_by_key(|seen| (seen.span.start, seen.span.end));
         *sightings = kept;
@@ -504,6 +520,7 @@ impl Inspector {
                 _ => Once::PerValue,
             },
             cacheable: scene.cacheable,
+            story: None,
             reasons: seen.reasons.clone(),
         })
     }

@@ -14,6 +14,7 @@ use super::body::{Body, Skip};
 use super::conversation::{Conversation, Exchange};
 use super::inspect::{RawHttp, Scene, Vessel};
 use super::marks::{Carried, Carrier, Marks};
+use super::story::{Heads, Parts};
 use super::{Workshop, exposure};
 
 /// The output of a parser, for the bytes it is being shown.
@@ -53,6 +54,9 @@ impl<'a> Tap<'a> {
         let half = self.conversation.half(direction);
         let mut parts = [half.body.take(), half.text.take()];
         for body in parts.iter_mut().flatten() {
+            if all {
+                self.decode(direction, body, true, 0);
+            }
             self.look_into(body);
             body.forget();
             if all && body.give_up() {
@@ -150,6 +154,7 @@ impl<'a> Tap<'a> {
 
     fn finish_body(&mut self, direction: Direction) {
         if let Some(mut body) = self.conversation.half(direction).body.take() {
+            self.decode(direction, &mut body, true, 0);
             if let Err(skip) = body.finish() {
                 self.skipped(direction, skip, 0);
             }
@@ -242,8 +247,9 @@ impl<'a> Tap<'a> {
         }
         let mut follow = Vec::new();
         let Workshop { inspector, source, .. } = &mut *self.workshop;
-        let findings =
-            inspector.findings(&body_scene(self.conversation, self.key, body, source, self.now), &mut follow);
+        let mut scene = body_scene(self.conversation, self.key, body, source, self.now);
+        scene.story = scene.story.map(|parts| Parts { body: Some(&text), ..parts });
+        let findings = inspector.findings(&scene, &mut follow);
         let exchange = body.exchange;
         self.workshop.explain();
         self.conversation.follow(follow);
@@ -304,10 +310,23 @@ impl<'a> Tap<'a> {
             if let Err(skip) = body.push(piece, carrier) {
                 self.skipped(direction, skip, piece.len());
             }
+            self.decode(direction, body, false, piece.len());
             if body.is_window_full() {
                 self.look_at_window(body);
             }
             done = until.max(done + 1);
+        }
+    }
+
+    /// Decodes what is due of what is held back, or all of it, and looks at it window by window; `bytes` came last.
+    fn decode(&mut self, direction: Direction, body: &mut Body, all: bool, bytes: usize) {
+        loop {
+            match body.decode(all) {
+                Ok(true) if body.is_window_full() => self.look_at_window(body),
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(skip) => return self.skipped(direction, skip, bytes),
+            }
         }
     }
 
@@ -328,7 +347,9 @@ impl Output for Tap<'_> {
         self.conversation.protocol = head.version;
         self.conversation.half(Direction::ToServer).exchange = exchange;
         let host = header(head.headers, "host").unwrap_or_default();
-        self.conversation.begin(Exchange::new(exchange, head.version, head.method, host, head.target));
+        let mut begun = Exchange::new(exchange, head.version, head.method, host, head.target);
+        begun.heads = self.workshop.tells_stories.then(|| Box::new(Heads::asked(head)));
+        self.conversation.begin(begun);
         if self.is_of_interest(head.bytes, head.headers, head.target, false) {
             self.head(exchange, None, head.bytes, |out| content::head::request(head, out));
         }
@@ -350,7 +371,14 @@ impl Output for Tap<'_> {
                     self.conversation.begin(unseen);
                 }
             }
-            self.workshop.release_exchange(self.conversation.number, exchange, Some(head.status));
+            let number = self.conversation.number;
+            let known = self.conversation.exchanges.iter_mut().find(|known| known.number == exchange);
+            let heads = known.filter(|_| self.workshop.tells_stories).map(|known| {
+                let heads = known.heads.get_or_insert_default();
+                heads.answered(head);
+                &**heads
+            });
+            self.workshop.release_answered(number, exchange, Some(head.status), heads);
         }
         if self.is_of_interest(head.bytes, head.headers, b"", true) {
             self.head(exchange, Some(head.status), head.bytes, |out| content::head::response(head, out));
@@ -364,8 +392,10 @@ impl Output for Tap<'_> {
     }
 
     fn body_gap(&mut self, direction: Direction, _missing: u64) {
-        if let Some(body) = &mut self.conversation.half(direction).body {
+        if let Some(mut body) = self.conversation.half(direction).body.take() {
+            self.decode(direction, &mut body, true, 0);
             body.gap();
+            self.conversation.half(direction).body = Some(body);
         }
     }
 
@@ -479,6 +509,10 @@ fn scene<'s>(
         now: now.time.as_nanos() / 1_000_000_000,
         in_no_message: false,
         cacheable: false,
+        story: conversation
+            .exchange(exchange)
+            .and_then(|known| known.heads.as_deref())
+            .map(|heads| Parts { heads, body: None }),
     }
 }
 

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::model::Timestamp;
 use crate::model::event::Again;
 use crate::model::finding::{Finding, FindingId, Once};
+use crate::model::route;
 
 /// Places remembered; past them every sighting is told as a leak of its own.
 const PLACES: usize = 1 << 20;
@@ -44,6 +45,12 @@ impl Ledger {
         self.places.contains_key(&place(finding))
     }
 
+    /// The leak that was told at the finding's place.
+    #[must_use]
+    pub fn told(&self, finding: &Finding) -> Option<FindingId> {
+        self.places.get(&place(finding)).map(|told| told.id)
+    }
+
     /// Whether the finding is the first at its place.
     pub fn is_first(&mut self, finding: &Finding) -> bool {
         let place = place(finding);
@@ -74,15 +81,6 @@ impl Ledger {
     }
 }
 
-/// The path of a target, with a `*` for what differs from call to call: segments with digits.
-fn endpoint(target: &str) -> String {
-    let path = target.split(['?', '#']).next().unwrap_or_default();
-    let segments = path
-        .split('/')
-        .map(|segment| if segment.bytes().any(|byte| byte.is_ascii_digit()) { "*" } else { segment });
-    segments.collect::<Vec<_>>().join("/")
-}
-
 /// What makes two sightings the same leak (CONTRACT: told once). Without a secret the evidence stands for it; what is told
 /// once for each host is the same whatever its value, surface and addresses.
 fn place(finding: &Finding) -> [u8; 16] {
@@ -103,7 +101,7 @@ fn place(finding: &Finding) -> [u8; 16] {
         if finding.once == Once::PerEndpoint {
             let target = finding.http.as_ref().and_then(|http| http.target.as_deref());
             add(finding.surface.as_str().as_bytes());
-            add(endpoint(target.unwrap_or_default()).as_bytes());
+            add(route::path(target.unwrap_or_default()).as_bytes());
         }
     } else {
         add(finding.surface.as_str().as_bytes());

@@ -1,14 +1,15 @@
 //! What faces read: events, one JSON object a line, with redacted text only.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::finding::{Finding, FlowText};
 use super::{Confidence, Endpoint, Exposure, Severity, Surface, Timestamp, Transport};
 
 /// One line of output (CONTRACT: events).
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Event {
     /// One secret at one place.
@@ -22,7 +23,7 @@ pub enum Event {
 }
 
 /// A leak.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Leak {
     /// Identity: sending it twice is harmless downstream.
     pub id: String,
@@ -41,7 +42,7 @@ pub struct Leak {
     /// Weaknesses.
     pub cwe: Vec<String>,
     /// OWASP API Security Top 10 entries.
-    pub owasp: Vec<&'static str>,
+    pub owasp: Vec<Cow<'static, str>>,
     /// The place.
     pub surface: Surface,
     /// What names it there.
@@ -73,7 +74,7 @@ pub struct Leak {
 }
 
 /// Why a leak was told.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Explain {
     /// The checks of its rule.
     pub checks: Vec<String>,
@@ -93,7 +94,7 @@ impl Explain {
 }
 
 /// What is told of a secret.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SecretText {
     /// What may be shown.
     pub redacted: String,
@@ -106,11 +107,11 @@ pub struct SecretText {
     pub value: Option<String>,
     /// `base64` where the value is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub encoding: Option<&'static str>,
+    pub encoding: Option<Cow<'static, str>>,
 }
 
 /// The flow of an event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flow {
     /// Who asked.
     pub client: Endpoint,
@@ -137,7 +138,7 @@ impl From<&FlowText> for Flow {
 }
 
 /// The HTTP exchange of a leak.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Http {
     /// Method of the request.
     pub method: Option<String>,
@@ -152,7 +153,7 @@ pub struct Http {
 }
 
 /// The process at one end of a flow.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Process {
     /// Process identifier.
     pub pid: u32,
@@ -163,7 +164,7 @@ pub struct Process {
 }
 
 /// Further sightings of a leak.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Again {
     /// The leak.
     pub id: String,
@@ -174,7 +175,7 @@ pub struct Again {
 }
 
 /// What could not be seen.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Lost {
     /// Why: `gap`, `conflicting-retransmission`, `flow-limit` …
     pub reason: String,
@@ -196,7 +197,7 @@ pub struct Lost {
 }
 
 /// What was done, and what was not.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Summary {
     /// Captures read.
     pub sources: u64,
@@ -230,6 +231,37 @@ pub struct Summary {
     pub seconds: f64,
 }
 
+impl Summary {
+    /// Adds what another run did.
+    pub fn add(&mut self, other: &Self) {
+        fn sum<K: Ord + Clone>(own: &mut BTreeMap<K, u64>, other: &BTreeMap<K, u64>) {
+            for (key, amount) in other {
+                let own = own.entry(key.clone()).or_default();
+                *own = own.saturating_add(*amount);
+            }
+        }
+        for (own, other) in [
+            (&mut self.sources, other.sources),
+            (&mut self.frames, other.frames),
+            (&mut self.bytes, other.bytes),
+            (&mut self.flows, other.flows),
+            (&mut self.gaps, other.gaps),
+            (&mut self.gap_bytes, other.gap_bytes),
+            (&mut self.drops, other.drops),
+            (&mut self.malformed, other.malformed),
+            (&mut self.again, other.again),
+        ] {
+            *own = own.saturating_add(other);
+        }
+        sum(&mut self.protocols, &other.protocols);
+        sum(&mut self.messages, &other.messages);
+        sum(&mut self.not_inspected, &other.not_inspected);
+        sum(&mut self.leaks, &other.leaks);
+        sum(&mut self.held_back, &other.held_back);
+        self.seconds += other.seconds;
+    }
+}
+
 /// The texts a leak is made of, redacted; the value only where `reveal` says so, the reasons where `explain` does.
 #[must_use]
 pub fn leak(finding: &Finding, reveal: bool, explain: bool) -> Leak {
@@ -237,7 +269,7 @@ pub fn leak(finding: &Finding, reveal: bool, explain: bool) -> Leak {
     let mut owasp = Vec::new();
     for exposure in &finding.exposures {
         cwe.extend(exposure.cwe().iter().map(|&weakness| weakness.to_owned()));
-        owasp.extend_from_slice(exposure.owasp());
+        owasp.extend(exposure.owasp().iter().map(|&entry| Cow::Borrowed(entry)));
     }
     let mut seen = std::collections::HashSet::new();
     cwe.retain(|weakness| seen.insert(weakness.clone()));
@@ -291,10 +323,10 @@ pub fn leak(finding: &Finding, reveal: bool, explain: bool) -> Leak {
     }
 }
 
-fn revealed(value: &[u8]) -> (Option<String>, Option<&'static str>) {
+fn revealed(value: &[u8]) -> (Option<String>, Option<Cow<'static, str>>) {
     use base64::Engine as _;
     match std::str::from_utf8(value) {
         Ok(text) => (Some(text.to_owned()), None),
-        Err(_) => (Some(base64::engine::general_purpose::STANDARD.encode(value)), Some("base64")),
+        Err(_) => (Some(base64::engine::general_purpose::STANDARD.encode(value)), Some("base64".into())),
     }
 }

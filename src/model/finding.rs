@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::secret::Fingerprint;
+use super::story::Story;
 use super::{Endpoint, Secret, Surface, Timestamp, Transport};
 
 /// How bad if true.
@@ -277,6 +278,8 @@ pub struct Finding {
     pub cacheable: bool,
     /// What makes another sighting the same leak.
     pub once: Once,
+    /// The message it stands in; only where somebody watches.
+    pub story: Option<Box<Story>>,
     /// What was noted of it, and what moved confidence or severity: `raised: luhn ok`.
     pub reasons: Vec<Cow<'static, str>>,
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A moment of capture time: nanoseconds since 1970-01-01T00:00:00Z, UTC.
 ///
@@ -50,6 +50,17 @@ impl fmt::Display for Timestamp {
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+/// As [`Timestamp`] prints itself.
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let moment: jiff::Timestamp =
+            text.parse().map_err(|_| de::Error::custom("a time as in RFC 3339 was expected"))?;
+        let nanos = moment.as_nanosecond().clamp(i64::MIN.into(), i64::MAX.into());
+        Ok(Self(i64::try_from(nanos).unwrap_or_default()))
     }
 }
 

@@ -51,11 +51,11 @@ impl<'a> Teller<'a> {
     /// Takes what was released of the capture `source`. It may wait for [`Teller::settle`].
     pub(super) fn tell(&mut self, released: Released, capture: &Capture, watch: &mut dyn Watch) {
         if released.frame != self.frame {
-            self.settle();
+            self.settle(watch);
             self.frame = released.frame;
         }
         match released.report {
-            Report::Finding(finding) => self.finding(finding),
+            Report::Finding(finding) => self.finding(finding, watch),
             Report::Lost(lost) => self.together.push(Together::Lost(lost_event(&lost, capture))),
             Report::Suppressed(unsaid) => {
                 watch.suppressed(&unsaid.rule, &unsaid.place, &unsaid.redacted, &unsaid.reason)
@@ -64,7 +64,7 @@ impl<'a> Teller<'a> {
     }
 
     /// Tells what waits: all that one frame released has been taken.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn settle(&mut self, watch: &mut dyn Watch) {
         for report in std::mem::take(&mut self.together) {
             match report {
                 Together::Lost(lost) => self.emit(&Event::Lost(lost)),
@@ -72,21 +72,21 @@ impl<'a> Teller<'a> {
                     self.ledger.relate(&mut finding);
                     *self.leaks.entry(finding.severity).or_default() += 1;
                     self.worst = self.worst.max(Some(finding.severity));
-                    self.emit(&Event::Leak(Box::new(event::leak(
-                        &finding,
-                        self.options.reveal,
-                        self.options.explain,
-                    ))));
+                    watch.told(&finding);
+                    let leak = event::leak(&finding, self.options.reveal, self.options.explain);
+                    self.emit(&Event::Leak(Box::new(leak)));
                 }
             }
         }
     }
 
-    fn finding(&mut self, finding: Box<Finding>) {
+    fn finding(&mut self, finding: Box<Finding>, watch: &mut dyn Watch) {
         let held_back = if finding.severity < self.options.severity {
             Some("below-severity")
         } else if finding.confidence < self.options.confidence {
             Some("below-confidence")
+        } else if watch.is_known(&finding) {
+            Some("known")
         } else {
             None
         };
@@ -96,6 +96,9 @@ impl<'a> Teller<'a> {
         }
         if !self.ledger.is_first(&finding) {
             self.again += 1;
+            if let Some(told) = self.ledger.told(&finding) {
+                watch.sighting(told, &finding);
+            }
             if !self.options.every {
                 return;
             }
@@ -106,6 +109,7 @@ impl<'a> Teller<'a> {
         self.together.push(Together::Finding(finding));
         if let Some(follows) = follows
             && !self.ledger.knows(&follows)
+            && !watch.is_known(&follows)
             && self.ledger.is_first(&follows)
         {
             self.together.push(Together::Finding(Box::new(follows)));
@@ -113,15 +117,15 @@ impl<'a> Teller<'a> {
     }
 
     /// Fragments that could not be put together.
-    pub(super) fn given_up(&mut self, given_up: &[GivenUp], capture: &Capture) {
+    pub(super) fn given_up(&mut self, given_up: &[GivenUp], capture: &Capture, watch: &mut dyn Watch) {
         for given_up in given_up {
-            self.lost(given_up_event(given_up, capture));
+            self.lost(given_up_event(given_up, capture), watch);
         }
     }
 
     /// What was lost outside any flow.
-    pub(super) fn lost(&mut self, lost: Lost) {
-        self.settle();
+    pub(super) fn lost(&mut self, lost: Lost, watch: &mut dyn Watch) {
+        self.settle(watch);
         self.emit(&Event::Lost(lost));
     }
 
@@ -140,8 +144,8 @@ impl<'a> Teller<'a> {
     }
 
     /// The last events: further sightings, and the summary.
-    pub(super) fn finish(&mut self, read: &Read) {
-        self.settle();
+    pub(super) fn finish(&mut self, read: &Read, watch: &mut dyn Watch) {
+        self.settle(watch);
         self.again();
         let mut summary = read.stats.summary();
         summary.sources = read.sources;

@@ -40,6 +40,8 @@ pub struct Rule {
     pub whole: bool,
     /// Rules of which each must be found in the same message too. The caller sees to it.
     pub requires: Vec<String>,
+    /// Found only for rules that require it, and not told (`skipReport`).
+    pub silent: bool,
     /// Where to read more.
     pub references: Vec<String>,
     /// gitleaks' tags.

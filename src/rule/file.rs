@@ -14,6 +14,9 @@ use super::definition::{Examples, StatusFilter, SurfaceSet};
 use super::gitleaks;
 use super::pattern::Pattern;
 
+mod betterleaks;
+pub(super) use betterleaks::{Drops, drops};
+
 /// What is wrong with rule files.
 #[derive(Debug, thiserror::Error)]
 pub struct RuleError {
@@ -148,8 +151,14 @@ impl Reader<'_> {
         let mut read = RuleFile::default();
         for (key, value) in in_order(document) {
             match key.get_ref().to_ascii_lowercase().as_str() {
-                "title" | "description" | "minversion" => {
+                "title" | "description" | "minversion" | "betterleaksminversion" | "prefilter" => {
                     self.string(value);
+                }
+                "filter" => {
+                    if let Some(filter) = self.string(value) {
+                        let (list, _) = self.dropped(value, &filter);
+                        read.allowlists.extend(list);
+                    }
                 }
                 "rules" => {
                     for rule in self.tables(key, value) {
@@ -221,7 +230,9 @@ impl Reader<'_> {
         let faults = self.faults.len();
         let mut group = None;
         for (key, value) in in_order(table.get_ref()) {
-            if !self.gitleaks_key(&mut draft, key, value, &mut group) {
+            let known = self.gitleaks_key(&mut draft, key, value, &mut group)
+                || self.betterleaks_key(&mut draft, key, value);
+            if !known {
                 self.own_key(&mut draft, key, value);
             }
         }
@@ -248,7 +259,7 @@ impl Reader<'_> {
             "id" => {}
             "description" => draft.description = self.string(value),
             "regex" => draft.regex = self.pattern(value, |text| gitleaks::translate(&gitleaks::widen(text))),
-            "secretgroup" => {
+            "secretgroup" | "valuegroup" => {
                 let number = self.integer(value, 0..=1000);
                 *group = number
                     .and_then(|number| usize::try_from(number).ok())
@@ -270,18 +281,24 @@ impl Reader<'_> {
                 }
             }
             "skipreport" => draft.skip_report = self.boolean(value).unwrap_or(false),
-            "required" => {
+            "required" | "components" => {
                 draft.requires_line = self.line(&key.span());
                 for required in self.tables(key, value) {
+                    let (mut id, mut optional) = (None, false);
                     for (key, value) in in_order(required.get_ref()) {
                         match key.get_ref().to_ascii_lowercase().as_str() {
-                            "id" => draft.requires.extend(self.string(value)),
+                            "id" => id = self.string(value),
+                            "optional" => optional = self.boolean(value).unwrap_or(false),
                             "withinlines" | "withincolumns" => {
                                 self.integer(value, 0..=i64::MAX);
+                            }
+                            "within" => {
+                                self.string(value);
                             }
                             _ => self.unknown(key, &["id", "withinLines", "withinColumns"]),
                         }
                     }
+                    draft.requires.extend(id.filter(|_| !optional));
                 }
             }
             _ => return false,
@@ -295,10 +312,6 @@ impl Reader<'_> {
             "severity" => {
                 let levels = Severity::ALL.map(|level| (level.as_str(), level));
                 draft.severity = self.one_of(value, &levels);
-            }
-            "confidence" => {
-                let levels = [Confidence::Low, Confidence::Medium, Confidence::High];
-                draft.confidence = self.one_of(value, &levels.map(|level| (level.as_str(), level)));
             }
             "surfaces" => draft.surfaces = self.surfaces(value),
             "names" => draft.names = self.pattern(value, gitleaks::translate),
@@ -321,10 +334,6 @@ impl Reader<'_> {
                     }
                     draft.cwe.push(text.into_inner());
                 }
-            }
-            "specificity" => {
-                draft.specificity =
-                    self.integer(value, -1000..=1000).and_then(|number| i32::try_from(number).ok());
             }
             "status" => {
                 let texts = self.strings(value);

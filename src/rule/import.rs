@@ -60,6 +60,7 @@ pub fn import(file: &str, text: &str) -> Result<Imported, RuleError> {
     for list in tables(&table, &["allowlist", "allowlists"]) {
         allowlist("allowlists", list, out);
     }
+    dropped("allowlists", string(&table, "filter").map(file::drops).unwrap_or_default(), out);
     Ok(imported)
 }
 
@@ -73,7 +74,7 @@ fn rule_text(rule: &Table, id: &str, regex: &str, out: &mut String) {
         line("description", &quoted(description));
     }
     line("regex", &quoted(&gitleaks::translate(&gitleaks::widen(regex))));
-    if let Some(Value::Integer(group)) = entry(rule, "secretgroup") {
+    if let Some(Value::Integer(group)) = entry(rule, "secretgroup").or_else(|| entry(rule, "valuegroup")) {
         line("secretGroup", &group.to_string());
     }
     let keywords: Vec<String> = strings(rule, "keywords").map(str::to_ascii_lowercase).collect();
@@ -84,9 +85,13 @@ fn rule_text(rule: &Table, id: &str, regex: &str, out: &mut String) {
     let is_generic = id.starts_with("generic");
     line("severity", &quoted(string(rule, "severity").unwrap_or("high")));
     line("confidence", &quoted(string(rule, "confidence").unwrap_or("medium")));
-    line("specificity", if is_generic { "0" } else { "5" });
-    if let Some(entropy @ (Value::Integer(_) | Value::Float(_))) = entry(rule, "entropy") {
-        line("entropy", &entropy.to_string());
+    let usual = if is_generic { 0 } else { 5 };
+    let specificity = entry(rule, "specificity").and_then(Value::as_integer);
+    line("specificity", &specificity.unwrap_or(usual).to_string());
+    let drops = string(rule, "filter").map(file::drops).unwrap_or_default();
+    match entry(rule, "entropy") {
+        Some(entropy @ (Value::Integer(_) | Value::Float(_))) => line("entropy", &entropy.to_string()),
+        _ => drops.entropy.iter().for_each(|least| line("entropy", &least.to_string())),
     }
     if let Some(path) = string(rule, "path") {
         line("path", &quoted(&gitleaks::translate(path)));
@@ -98,7 +103,8 @@ fn rule_text(rule: &Table, id: &str, regex: &str, out: &mut String) {
     if !tags.is_empty() {
         line("tags", &list(tags.into_iter()));
     }
-    let required: Vec<&str> = tables(rule, &["required"])
+    let required: Vec<&str> = tables(rule, &["required", "components"])
+        .filter(|required| !matches!(entry(required, "optional"), Some(Value::Boolean(true))))
         .filter_map(|required| string(required, "id"))
         .chain(strings(rule, "requires"))
         .collect();
@@ -108,6 +114,7 @@ fn rule_text(rule: &Table, id: &str, regex: &str, out: &mut String) {
     for found in tables(rule, &["allowlist", "allowlists"]) {
         allowlist("rules.allowlists", found, out);
     }
+    dropped("rules.allowlists", drops, out);
 }
 
 /// Commits are of no use here: a list of nothing else is left out.
@@ -141,6 +148,16 @@ fn allowlist(head: &str, table: &Table, out: &mut String) {
     let says = ["regexes", "paths", "stopwords"].iter().any(|key| entry(table, key).is_some());
     if says {
         let _ = write!(out, "\n[[{head}]]\n{lines}");
+    }
+}
+
+/// What an expression of betterleaks drops.
+fn dropped(head: &str, drops: file::Drops, out: &mut String) {
+    let patterns: Vec<String> = drops.regexes.iter().map(|pattern| gitleaks::allowlist(pattern)).collect();
+    for (key, texts) in [("regexes", patterns), ("stopwords", drops.words)] {
+        if !texts.is_empty() {
+            let _ = write!(out, "\n[[{head}]]\n{key} = {}\n", list(texts.iter().map(String::as_str)));
+        }
     }
 }
 

@@ -173,6 +173,8 @@ impl Loader {
         let entries: Vec<Entry> = self.rules.into_iter().filter(|entry| !entry.removed).collect();
         let ids: std::collections::HashSet<String> =
             entries.iter().map(|entry| entry.draft.id.clone()).collect();
+        let required: std::collections::HashSet<String> =
+            entries.iter().flat_map(|entry| entry.draft.requires.iter().cloned()).collect();
         let mut rules = Vec::with_capacity(entries.len());
         for Entry { draft, allowlists, .. } in entries {
             let mut fault = |line: u32, reason: String| {
@@ -189,7 +191,8 @@ impl Loader {
             if draft.is_empty() {
                 fault(draft.line, "needs a regex, names, or a check that finds by itself".to_owned());
             }
-            rules.push(rule(draft, allowlists));
+            let is_required = required.contains(&draft.id);
+            rules.push(rule(draft, allowlists, is_required));
         }
         let index = Index::new(&mut rules);
         if let Err(reason) = &index {
@@ -256,7 +259,7 @@ fn finds_by_itself(check: &Check) -> bool {
     matches!(check.does, Does::Structure { .. } | Does::Gate(_) | Does::Mark(Mark::Signal))
 }
 
-fn rule(draft: Draft, allowlists: Vec<Arc<Allowlist>>) -> Rule {
+fn rule(draft: Draft, allowlists: Vec<Arc<Allowlist>>, is_required: bool) -> Rule {
     let marked = |mark: Mark| {
         draft.checks.iter().any(|check| matches!(check.does, Does::Mark(found) if found == mark))
     };
@@ -289,7 +292,10 @@ fn rule(draft: Draft, allowlists: Vec<Arc<Allowlist>>) -> Rule {
         many: draft.checks.iter().find_map(Check::many).unwrap_or(1),
         kind: Kind::of(&draft.checks, has_value),
         signal,
-        inert: draft.skip_report || !finds || (signal && regex.is_none() && draft.names.is_none()),
+        silent: draft.skip_report,
+        inert: draft.skip_report && !is_required
+            || !finds
+            || (signal && regex.is_none() && draft.names.is_none()),
         text: Arc::new(RuleText {
             title: draft.description.unwrap_or_else(|| draft.id.clone()),
             id: draft.id,

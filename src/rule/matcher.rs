@@ -392,6 +392,11 @@ fn settle(
     let mut taken: [BTreeMap<usize, (usize, RuleId)>; 2] = Default::default();
     let told = out.len();
     for found in found {
+        // Whether these are told shows when all of the message is known; until then they take nobody's place.
+        if set.rule(found.rule).is_some_and(|rule| rule.silent || !rule.requires.is_empty()) {
+            out.push(found);
+            continue;
+        }
         let range = stretch(&found);
         let taken = match (&mut taken, found.kind.has_secret()) {
             ([secrets, _], true) => secrets,

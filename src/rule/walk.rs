@@ -28,17 +28,25 @@ pub(super) struct Automaton {
     next: Vec<u32>,
     /// States with one of these bits are ends of fragments.
     is_end: u32,
-    /// By such a state without those bits, in rows: the fragments that end there.
-    ends: Vec<Vec<Fragment>>,
-    keywords: Vec<Box<[u8]>>,
+    /// By such a state without those bits, in rows: where in `fragments` those that end there begin; and where the last end.
+    ends: Vec<u32>,
+    /// Few, and together: where they are looked at they are not in cache.
+    fragments: Vec<Fragment>,
+    /// By keyword: its length.
+    lengths: Vec<u32>,
+    /// All keywords.
+    text: Vec<u8>,
 }
 
 /// A part of a keyword.
 #[derive(Clone, Copy, Debug)]
 struct Fragment {
     keyword: u32,
-    /// Bytes of the keyword up to its end.
-    until: usize,
+    /// Bytes of the keyword up to the end of this part.
+    until: u32,
+    /// Where the keyword begins in `text`, and its bytes.
+    from: u32,
+    length: u32,
 }
 
 impl Automaton {
@@ -47,26 +55,38 @@ impl Automaton {
     /// # Errors
     /// They are too many.
     pub(super) fn new(keywords: &[String]) -> Result<Self, String> {
-        let keywords: Vec<Box<[u8]>> = keywords.iter().map(|keyword| keyword.as_bytes().into()).collect();
-        let windows: Vec<Range<usize>> = keywords.iter().map(|keyword| rarest(keyword)).collect();
-        let fragments = || {
-            let each = keywords.iter().zip(&windows);
-            each.map(|(keyword, window)| (keyword.get(window.clone()).unwrap_or_default(), window.end))
-        };
         let mut trie = Trie { next: vec![[0; COLUMNS]], ends: vec![Vec::new()] };
-        for (number, (fragment, until)) in fragments().enumerate() {
-            let number = u32::try_from(number).map_err(|_| "too many keywords")?;
-            trie.add(fragment, Fragment { keyword: number, until })?;
+        let mut text = Vec::new();
+        for (number, keyword) in (0..).zip(keywords) {
+            let (keyword, window) = (keyword.as_bytes(), rarest(keyword.as_bytes()));
+            let [from, length, until] = [text.len(), keyword.len(), window.end]
+                .map(|count| u32::try_from(count).map_err(|_| "too many keywords".to_owned()));
+            let fragment = Fragment { keyword: number, until: until?, from: from?, length: length? };
+            trie.add(keyword.get(window).unwrap_or_default(), fragment)?;
+            text.extend_from_slice(keyword);
         }
         trie.close();
-        let (next, ends) = trie.ends_last();
-        let is_end = !(next.len() - ends.len() * COLUMNS).saturating_sub(1) as u32;
-        Ok(Self { columns: std::array::from_fn(|byte| column(byte as u8)), next, is_end, ends, keywords })
+        let (next, by_state) = trie.ends_last();
+        let is_end = !(next.len() - by_state.len() * COLUMNS).saturating_sub(1) as u32;
+        let mut automaton = Self {
+            columns: std::array::from_fn(|byte| column(byte as u8)),
+            next,
+            is_end,
+            ends: vec![0],
+            fragments: Vec::new(),
+            lengths: keywords.iter().map(|keyword| keyword.len() as u32).collect(),
+            text,
+        };
+        for fragments in by_state {
+            automaton.fragments.extend(fragments);
+            automaton.ends.push(automaton.fragments.len() as u32);
+        }
+        Ok(automaton)
     }
 
     /// Length of a keyword, in bytes.
     pub(super) fn length(&self, keyword: u32) -> usize {
-        self.keywords.get(keyword as usize).map_or(0, |keyword| keyword.len())
+        self.lengths.get(keyword as usize).copied().unwrap_or_default() as usize
     }
 
     /// Calls `hit` with every keyword in the bytes and where it begins: in no order, and with some of them twice.
@@ -138,10 +158,13 @@ impl Automaton {
     /// The keywords whose fragments end here.
     #[cold]
     fn end(&self, bytes: &[u8], state: u32, end: usize, hit: &mut impl FnMut(u32, usize)) {
-        for fragment in self.ends.get((state & !self.is_end) as usize / COLUMNS).into_iter().flatten() {
-            let Some(start) = end.checked_sub(fragment.until) else { continue };
-            let Some(keyword) = self.keywords.get(fragment.keyword as usize) else { continue };
-            let there = bytes.get(start..start + keyword.len());
+        let row = (state & !self.is_end) as usize / COLUMNS;
+        let Some(&[first, last]) = self.ends.get(row..row + 2) else { return };
+        for fragment in self.fragments.get(first as usize..last as usize).into_iter().flatten() {
+            let Some(start) = end.checked_sub(fragment.until as usize) else { continue };
+            let (from, length) = (fragment.from as usize, fragment.length as usize);
+            let Some(keyword) = self.text.get(from..from + length) else { continue };
+            let there = bytes.get(start..start + length);
             if there.is_some_and(|there| there.eq_ignore_ascii_case(keyword)) {
                 hit(fragment.keyword, start);
             }

@@ -50,7 +50,7 @@ pub(crate) fn leak() -> Leak {
         severity: Severity::Critical,
         confidence: Confidence::High,
         cwe: vec!["CWE-598".into(), "CWE-319".into()],
-        owasp: vec!["API2:2023", "API8:2023"],
+        owasp: vec!["API2:2023".into(), "API8:2023".into()],
         surface: Surface::RequestQuery,
         name: Some("api_key".into()),
         secret: Some(SecretText {

@@ -1,10 +1,13 @@
 //! The `leaktap` binary as a user has it: what CONTRACT.md promises of commands, exit codes and output.
 
+mod baseline;
 mod detection;
 mod ends;
 mod events;
+mod frames;
 mod inputs;
 mod joined;
+mod report;
 mod rules;
 mod secrecy;
 mod settings;

@@ -14,6 +14,7 @@ mod carriers;
 mod cases;
 mod command;
 mod evasion;
+mod formats;
 #[expect(dead_code, reason = "full sizes and goals are the benchmark's")]
 #[path = "../../benches/generate/mod.rs"]
 mod generate;

@@ -100,7 +100,7 @@ fn what_cannot_be_read_is_told_and_the_rest_is_joined() {
     let mut damaged = capture(&clean());
     damaged.truncate(damaged.len() - 7);
     let whole = room.run(&["scan", "--join", "in", "--format", "ndjson"]).ended(0);
-    assert_eq!((whole.leaks().len() > 0, &whole.summary()["sources"]), (true, &2.into()));
+    assert_eq!((!whole.leaks().is_empty(), &whole.summary()["sources"]), (true, &2.into()));
     room.write("in/c.pcap", damaged);
     for jobs in ["1", "3"] {
         let run =

@@ -182,6 +182,68 @@ fn a_gitleaks_configuration_loads_unchanged() {
 }
 
 #[test]
+fn a_betterleaks_configuration_loads_unchanged() {
+    let room = Room::new();
+    room.write(
+        "better.toml",
+        r#"
+title = "betterleaks config"
+minVersion = "v2.0.0"
+prefilter = '''
+matchesAny(attributes["path"], [`\.lock$`])
+'''
+filter = '''
+(matchesAny(finding["secret"], [`(?i)^true|false|null$`]) || containsAny(finding["secret"], ["madeup"]))
+'''
+[[rules]]
+id = "shed-secret"
+description = "Secret of a shed"
+regex = '''(?i)shed_secret=(\w)([a-z0-9]{16})'''
+valueGroup = 2
+confidence = "high"
+keywords = ["shed_secret"]
+components = [ { id = "shed-id", within = "5L" }, { id = "shed-colour", optional = true } ]
+validate = '''
+let r = http.get("https://shed.example/" + finding["secret"]); r.status == 200 ? {"result": "valid"} : validate.unknown(r)
+'''
+filter = '''
+entropy(finding["secret"]) < 2.5 || tokenRatio(finding["secret"]) >= 2.5
+'''
+[[rules]]
+id = "shed-id"
+description = "Id of a shed"
+regex = '''(?i)shed_id=(\d{6})'''
+keywords = ["shed_id"]
+skipReport = true
+"#,
+    );
+    for query in
+        ["shed_secret=xq7w2e9r4t6y1u8i3&shed_id=482915", "shed_id=482915&shed_secret=xq7w2e9r4t6y1u8i3"]
+    {
+        room.write("a.pcap", exchange_of(&format!("POST /x HTTP/1.1\r\nHost: h.example\r\nX-Note: {query}")));
+        room.run(&["rules", "import", "better.toml", "-o", "mine"]).ended(0);
+        for rules in ["better.toml", "mine"] {
+            let run =
+                room.run(&["scan", "a.pcap", "--reveal", "--no-default-rules", "--rules", rules]).ended(0);
+            assert_eq!(rule_ids(&run), ["shed-secret"], "{rules} {query}");
+            let leak = &run.leaks()[0];
+            assert_eq!(leak["secret"]["value"], "q7w2e9r4t6y1u8i3");
+            assert_eq!(leak["confidence"], "high");
+        }
+        fs::remove_dir_all(room.path("mine")).unwrap();
+    }
+    for (without, query) in [
+        ("the id", "shed_secret=xq7w2e9r4t6y1u8i3"),
+        ("entropy", "shed_secret=xaaaaaaaaaaaaaaaa&shed_id=482915"),
+        ("what the filter lets through", "shed_secret=xmadeupr4t6y1u8i3&shed_id=482915"),
+    ] {
+        room.write("a.pcap", exchange_of(&format!("POST /x HTTP/1.1\r\nHost: h.example\r\nX-Note: {query}")));
+        let run = room.run(&["scan", "a.pcap", "--no-default-rules", "--rules", "better.toml"]).ended(0);
+        assert!(rule_ids(&run).is_empty(), "without {without}: {}", run.out);
+    }
+}
+
+#[test]
 fn a_later_file_overrides_a_rule_by_its_id() {
     let room = Room::new();
     room.write("a.pcap", leaking_file());

@@ -169,3 +169,33 @@ fn rules_are_read_again_and_wrong_ones_change_nothing() {
     assert_eq!(capture.event("leak")["rule"], "second-rule");
     assert_eq!(capture.end().0, 0);
 }
+
+#[test]
+fn a_baseline_is_read_again_and_written_at_the_end() {
+    let Some(net) = Net::new() else { return };
+    let _server = net.server(0);
+    let url = [leaking("127.0.0.1")];
+    let writing = net.capture(0, &["-i", "lo", "--baseline", "known.toml", "--write-baseline"]);
+    net.curl(0, &url);
+    writing.event("leak");
+    assert_eq!(writing.end().0, 0);
+    let known = std::fs::read_to_string(net.path("known.toml")).unwrap();
+    assert!(known.contains("rule = \"stripe-secret-key\""), "{known}");
+
+    net.write("known.toml", "");
+    let capture = net.capture(0, &["-i", "lo", "--baseline", "known.toml", "--every"]);
+    net.curl(0, &url);
+    capture.event("leak");
+    net.write("known.toml", known);
+    capture.signal("HUP");
+    capture.said(|line| line.contains("the baseline was read again: 1 entry"));
+    net.curl(0, &url);
+    net.write("known.toml", "[[known]]\n");
+    capture.signal("HUP");
+    capture.said(|line| line.contains("what was known stays known"));
+    net.curl(0, &url);
+    let (code, rest, _) = capture.end();
+    assert_eq!(code, 0);
+    let summary = rest.iter().find(|event| event["type"] == "summary").unwrap();
+    assert_eq!(summary["held_back"]["known"], 2, "{rest:?}");
+}
