@@ -8,6 +8,7 @@ use crate::ledger::Ledger;
 use crate::model::Severity;
 use crate::model::event::{self, Event, Flow as FlowEvent, Lost};
 use crate::model::finding::Finding;
+use crate::model::origin::Placed;
 use crate::packet::GivenUp;
 use crate::rule::RuleSet;
 
@@ -192,7 +193,8 @@ pub(super) fn given_up_event(given_up: &GivenUp, capture: &Capture) -> Lost {
 
 fn lost_at(reason: &str, [count, bytes]: [u64; 2], frames: [u64; 2], capture: &Capture) -> Lost {
     let placed = capture.origins.as_ref().and_then(|origins| origins.of_both(frames));
-    let (source, frames, last) = placed.unwrap_or_else(|| (Arc::clone(&capture.name), frames, None));
+    let Placed { source, frames, last_source } =
+        placed.unwrap_or_else(|| Placed { source: Arc::clone(&capture.name), frames, last_source: None });
     Lost {
         reason: reason.to_owned(),
         flow: None,
@@ -201,6 +203,6 @@ fn lost_at(reason: &str, [count, bytes]: [u64; 2], frames: [u64; 2], capture: &C
         bytes,
         frames,
         source: source.to_string(),
-        last_source: last.as_ref().map(ToString::to_string),
+        last_source: last_source.as_ref().map(ToString::to_string),
     }
 }

@@ -6,10 +6,12 @@ mod ends;
 mod events;
 mod frames;
 mod inputs;
+mod joined;
 mod report;
 mod rules;
 mod secrecy;
 mod settings;
+mod streams;
 
 use std::fs;
 use std::path::{Path, PathBuf};

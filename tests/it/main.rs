@@ -10,6 +10,7 @@
 
 mod attacks;
 mod captures;
+mod carriers;
 mod cases;
 mod command;
 mod evasion;

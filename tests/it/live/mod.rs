@@ -2,6 +2,7 @@
 
 mod ends;
 mod net;
+mod pipes;
 mod rights;
 mod sinks;
 
