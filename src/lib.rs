@@ -11,6 +11,7 @@ pub mod model;
 pub mod packet;
 pub mod pipeline;
 pub mod protocol;
+pub mod redaction;
 pub mod rule;
 pub mod sink;
 pub mod source;

@@ -65,6 +65,13 @@ Examples:
   leaktap report leaks.ndjson leaks.ndjson.1 --format sarif --sink csv:leaks.csv
   leaktap report week/*.ndjson.gz --severity high --baseline known.toml --format markdown";
 
+const REDACT_EXAMPLES: &str = "\
+Examples:
+  leaktap redact trace.pcap -o shared.pcapng
+  leaktap redact trace.pcap.zst -o shared.pcapng --all --rules my-rules.toml
+
+Values are masked in place: lengths, frame numbers, times and checksums stay. What is compressed is masked whole.";
+
 fn formats() -> String {
     FORMATS.iter().map(|format| format!("  {:10}{}\n", format.name, format.about)).collect()
 }
@@ -106,6 +113,9 @@ pub(super) enum Command {
     /// A page (or SARIF, CSV …) of leaks that were stored as ndjson
     #[command(after_help = report_help())]
     Report(Report),
+    /// A copy of a capture with every secret masked, to share
+    #[command(after_help = REDACT_EXAMPLES)]
+    Redact(Redact),
     /// The network interfaces of this machine, and the likely one
     Interfaces,
     /// What this machine allows, and the one command that mends what it does not
@@ -227,6 +237,32 @@ pub(super) struct Report {
     /// Write elsewhere too: sarif:leaks.sarif (repeats)
     #[arg(long, value_name = "SPEC", help_heading = "Output")]
     sink: Option<Vec<String>>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Redact {
+    /// The capture (pcap, pcapng; also .gz, .zst)
+    #[arg(value_name = "IN")]
+    pub(super) input: PathBuf,
+    /// The copy, as pcapng
+    #[arg(short, long, value_name = "OUT")]
+    pub(super) output: PathBuf,
+    /// Mask also what bears credentials by its name: header fields, cookies, parameters, members of bodies
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Mask what is found from this severity on: info, low, medium, high, critical [default: low]
+    #[arg(long, value_name = "LEVEL", value_parser = named::<Severity>(&SEVERITIES), hide_possible_values = true)]
+    severity: Option<Severity>,
+    /// Mask what is found from this confidence on: low, medium, high [default: low]
+    #[arg(long, value_name = "LEVEL", value_parser = named::<Confidence>(&CONFIDENCES), hide_possible_values = true)]
+    confidence: Option<Confidence>,
+}
+
+impl Redact {
+    /// What it has in common with the commands that look for leaks.
+    pub(super) fn detection(&mut self) -> Detection {
+        Detection { severity: self.severity, confidence: self.confidence, ..Detection::default() }
+    }
 }
 
 impl Report {

@@ -25,4 +25,5 @@ mod live;
 mod pages;
 mod pieces;
 mod placement;
+mod redaction;
 mod support;
