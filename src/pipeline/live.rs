@@ -184,7 +184,7 @@ fn work(
                     let packet = packet::decode(frame);
                     engine.packet(shard, &packet, frame.number, frame.time);
                     if let Some(meter) = &mut meter {
-                        meter.add(&packet, frame.bytes.len(), frame.time);
+                        meter.add(&engine, &packet, frame.bytes.len(), frame.time);
                     }
                 });
                 batch.clear();

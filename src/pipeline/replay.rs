@@ -123,7 +123,7 @@ impl Player {
                     let Self { intake, meter, .. } = self;
                     intake.sort(&frame, |shard, frame, packet| {
                         engine.packet(shard, packet, frame.number, frame.time);
-                        meter.add(packet, frame.bytes.len(), frame.time);
+                        meter.add(engine, packet, frame.bytes.len(), frame.time);
                     });
                     if engine.has_released() {
                         engine.released().for_each(|released| teller.tell(released, &capture, watch));

@@ -205,6 +205,8 @@ pub struct App {
     pub(super) index: Index,
     pub(super) vault: Vault,
     pub(super) mutes: Baseline,
+    /// How many of these were muted here.
+    muted_here: usize,
     pub(super) filter: Filter,
     pub(super) history: Vec<String>,
     pub(super) sort: Sort,
@@ -260,6 +262,7 @@ impl App {
             store: Store::new(limit),
             index: Index::new(),
             vault: Vault::default(),
+            muted_here: 0,
             filter: Filter::default(),
             history: Vec::new(),
             sort: Sort::Newest,

@@ -26,4 +26,6 @@ mod pages;
 mod pieces;
 mod placement;
 mod redaction;
+#[cfg(target_os = "linux")]
+mod screen;
 mod support;

@@ -36,7 +36,7 @@ fn leak_columns(width: usize, has_process: bool) -> Vec<(Column, usize)> {
     let mut left = width.saturating_sub(4);
     let mut chosen = vec![(Column::Time, 8), (Column::Times, 5)];
     let wishes: [(Column, usize, usize); 4] =
-        [(Column::Secret, 10, 76), (Column::Where, 24, 104), (Column::How, 14, 126), (Column::Flow, 42, 158)];
+        [(Column::Secret, 10, 76), (Column::Where, 24, 104), (Column::How, 14, 126), (Column::Flow, 34, 150)];
     chosen.extend(wishes.into_iter().filter(|wish| width >= wish.2).map(|wish| (wish.0, wish.1)));
     if has_process && width >= 140 {
         chosen.push((Column::Process, 16));
@@ -145,7 +145,7 @@ fn empty(app: &App, frame: &mut Frame<'_>, body: Rect) {
     }
 }
 
-fn letter(level: Severity) -> &'static str {
+pub(super) fn letter(level: Severity) -> &'static str {
     match level {
         Severity::Critical => "C",
         Severity::High => "H",

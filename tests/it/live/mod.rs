@@ -1,8 +1,8 @@
 //! Live capture in network namespaces of its own, as root; elsewhere these tests say why they are skipped.
 
 mod ends;
-mod net;
 mod pipes;
+pub(crate) mod net;
 mod rights;
 mod sinks;
 
