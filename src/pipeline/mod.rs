@@ -1,6 +1,7 @@
 //! Captures in, events out: the only threads and channels.
 
 mod batch;
+mod begin;
 mod live;
 mod queued;
 mod shared;

@@ -4,6 +4,7 @@ mod ends;
 mod net;
 mod rights;
 mod sinks;
+mod who;
 
 use leaktap::source::memory::connection::Connection;
 use net::Net;
