@@ -89,7 +89,7 @@ fn vary(leak: &mut Leak, number: usize) {
             leak.http = http("POST", "shop.example", "/login", Some(302));
             leak.flow.client = Endpoint::v4([10, 0, 0, 7], 40_001);
             leak.evidence = "Authorization: Basic …".into();
-            leak.process = Some(Process { pid: 4242, name: "python3".into(), container: None });
+            leak.process = Some(Process { pid: 4242, name: "python3".into(), ..Process::default() });
         }
         2 => {
             leak.rule = "flask-debug-page".into();

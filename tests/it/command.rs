@@ -6,10 +6,13 @@ mod ends;
 mod events;
 mod frames;
 mod inputs;
+mod joined;
+mod redact;
 mod report;
 mod rules;
 mod secrecy;
 mod settings;
+mod streams;
 
 use std::fs;
 use std::path::{Path, PathBuf};

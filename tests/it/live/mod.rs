@@ -2,8 +2,10 @@
 
 mod ends;
 pub(crate) mod net;
+mod pipes;
 mod rights;
 mod sinks;
+mod who;
 
 use leaktap::source::memory::connection::Connection;
 use net::Net;
