@@ -235,6 +235,7 @@ fn a_leak() {
     snapshot("detail", "G enter", |_| ());
     snapshot("detail_revealed", "G enter r r", |_| ());
     snapshot("detail_asks", "G enter r", |_| ());
+    snapshot("detail_process", "enter", |_| ());
 }
 
 #[test]
