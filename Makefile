@@ -9,7 +9,7 @@ FEATURES = $(if $(PCAP),,--no-default-features)
 DIST   = target/dist
 MUSL   = x86_64-unknown-linux-musl
 
-.PHONY: help dist dist-files dist-deb dist-static demo test soak lint deny deps build bench bench-baseline bench-compare bench-live bench-stages quality captures fuzz fuzz-deps fuzz-corpus clean
+.PHONY: help dist dist-files dist-deb dist-static demo test soak lint deny deps build bench bench-baseline bench-compare bench-live bench-stages quality captures pictures fuzz fuzz-deps fuzz-corpus clean
 
 help:
 	@echo 'make demo      install what is missing, build, scan the captures that come with the project'
@@ -23,6 +23,7 @@ help:
 	@echo 'make fuzz      every fuzz target (or TARGETS=) for TIME seconds each (default 60)'
 	@echo 'make captures  remake the captures from real clients and servers (root, tcpdump, nginx, curl, Python)'
 	@echo 'make dist      a .deb and a static offline tool (musl), with man pages and completions, in target/dist'
+	@echo 'make pictures  remake the picture and recording of the screen (root, tmux, curl, Python with Flask)'
 	@echo 'make deps      install the system packages that are missing (Debian)'
 
 demo: build
@@ -116,6 +117,10 @@ dist-static: dist-files
 
 captures:
 	captures/make/run
+
+# The picture and the recording of the README, from a real session.
+pictures: build
+	docs/screen/make.py target/release/leaktap
 
 # False alarms on the files of installed packages and documentation; fails above the goal.
 quality: deps

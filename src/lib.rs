@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod model;
 pub mod packet;
 pub mod pipeline;
+pub mod process;
 pub mod protocol;
 pub mod redaction;
 pub mod rule;

@@ -14,6 +14,7 @@ use super::{Exit, World, on_terminal, rules, signals};
 use crate::config::Config;
 use crate::model::finding::Finding;
 use crate::pipeline::{self, Options, Until, Watch};
+use crate::process::{Attribution, Selection};
 use crate::rule::RuleSet;
 use crate::source::filter;
 use crate::source::live::{self, Live, Member, Settings, Way};
@@ -36,6 +37,7 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
     let frames = Frames::open(world, &outputs, &[], Some(flags.rotation()))?;
     let options = Options { tape: frames.tape(), ..options };
     let interfaces = open(flags, config)?;
+    let attribution = attribution(flags.selection())?;
     let mut telling = Telling::lasting(&outputs, flags.rotation(), world)?;
     let names: Vec<&str> = interfaces.iter().map(Live::name).collect();
     tracing::info!("capturing on {}", names.join(", "));
@@ -47,12 +49,28 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
         in_force,
         &options,
         until,
+        attribution.as_ref(),
         &mut |event| telling.event(event),
         &mut watching,
     );
     telling.finish();
     outcome.problems += watching.known.finish() + watching.frames.finish(&[], &options);
     Ok(telling::exit(outcome, config.fail_on, telling.failed))
+}
+
+/// Who knows whose connections are; without it leaks are told all the same.
+pub(super) fn attribution(selection: Selection) -> anyhow::Result<Option<Attribution>> {
+    let is_needed = !selection.is_empty();
+    match Attribution::open(selection) {
+        Ok(attribution) => Ok(Some(attribution)),
+        Err(error) if is_needed => {
+            Err(error).context("cannot look up processes, as --pid, --container and --cgroup ask for")
+        }
+        Err(error) => {
+            tracing::warn!("leaks do not name their processes: sockets cannot be looked up: {error}");
+            Ok(None)
+        }
+    }
 }
 
 /// Every interface, each once, with as many readers as asked for.

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use crate::config::{Layer, When};
 use crate::model::{Confidence, Severity};
+use crate::process::Selection;
 use crate::sink::{FORMATS, Rotation, remote};
 use crate::source::live::Way;
 
@@ -229,6 +230,15 @@ pub(super) struct Capture {
     /// Take frames for other machines too
     #[arg(long, help_heading = "Capture")]
     pub(super) promiscuous: bool,
+    /// Tell what this process leaks or gets, and all that it starts (repeats)
+    #[arg(long, value_name = "PID", help_heading = "What is reported")]
+    pid: Vec<u32>,
+    /// Tell what this container or pod leaks or gets, by how its identifier begins (repeats)
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new(), help_heading = "What is reported")]
+    container: Vec<String>,
+    /// Tell what this control group and those below it leak or get (repeats)
+    #[arg(long, value_name = "PATH", value_parser = NonEmptyStringValueParser::new(), help_heading = "What is reported")]
+    cgroup: Vec<String>,
     /// Put a sink's file aside before it grows over so many MiB
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 30), help_heading = "Output")]
     rotate_size: Option<u64>,
@@ -309,6 +319,11 @@ impl Report {
 }
 
 impl Capture {
+    /// Whose leaks are told.
+    pub(super) fn selection(&self) -> Selection {
+        Selection { pids: self.pid.clone(), containers: self.container.clone(), cgroups: self.cgroup.clone() }
+    }
+
     /// How the files of sinks are put aside.
     pub(super) fn rotation(&self) -> Rotation {
         Rotation {

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::content;
 use crate::model::finding::{Finding, FindingId, FlowText, FoundSecret, HttpText, Once};
 use crate::model::message::Origin;
+use crate::model::origin::Placed;
 use crate::model::redact::{self, Known};
 use crate::model::secret::FingerprintKey;
 use crate::model::text::percent_decode;
@@ -484,11 +485,9 @@ impl Inspector {
             .map_or_else(|| evidence.as_bytes().to_vec(), |secret| secret.fingerprint.0.to_vec());
         mark.extend_from_slice(&self.run);
         let frames = [seen.carried.first.frame, seen.carried.last];
-        let (source, frames, last_source) =
-            match self.origins.as_ref().and_then(|origins| origins.of_both(frames)) {
-                Some(placed) => placed,
-                None => (Arc::clone(scene.source), frames, None),
-            };
+        let placed = self.origins.as_ref().and_then(|origins| origins.of_both(frames));
+        let Placed { source, frames, last_source } =
+            placed.unwrap_or_else(|| Placed { source: Arc::clone(scene.source), frames, last_source: None });
         let id = identity(&[
             source.as_bytes(),
             &frames[0].to_be_bytes(),

@@ -262,11 +262,12 @@ impl Fragments {
         let head = Head::of(fragment);
         let start = u32::from(fragment.offset);
         let length = u32::try_from(fragment.bytes.len()).unwrap_or(u32::MAX);
-        let end = start.saturating_add(length).saturating_add(fragment.cut);
+        let length = length.saturating_add(fragment.cut);
+        let end = start.saturating_add(length);
         if end > head.longest() {
             return Err("fragment beyond the longest datagram");
         }
-        if fragment.more && (length + fragment.cut) % 8 != 0 {
+        if fragment.more && !length.is_multiple_of(8) {
             return Err("fragment of no multiple of eight bytes");
         }
         let digest = self.digest.hash_one((start, fragment.more, fragment.bytes));

@@ -6,12 +6,14 @@ mod ends;
 mod events;
 mod frames;
 mod inputs;
+mod joined;
 mod manners;
 mod redact;
 mod report;
 mod rules;
 mod secrecy;
 mod settings;
+mod streams;
 
 use std::fs;
 use std::path::{Path, PathBuf};

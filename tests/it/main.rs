@@ -10,6 +10,7 @@
 
 mod attacks;
 mod captures;
+mod carriers;
 mod cases;
 mod command;
 mod evasion;
@@ -25,4 +26,6 @@ mod pages;
 mod pieces;
 mod placement;
 mod redaction;
+#[cfg(target_os = "linux")]
+mod screen;
 mod support;

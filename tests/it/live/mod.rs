@@ -1,9 +1,11 @@
 //! Live capture in network namespaces of its own, as root; elsewhere these tests say why they are skipped.
 
 mod ends;
-mod net;
+pub(crate) mod net;
+mod pipes;
 mod rights;
 mod sinks;
+mod who;
 
 use leaktap::source::memory::connection::Connection;
 use net::Net;
