@@ -8,6 +8,7 @@ mod frames;
 mod inputs;
 mod joined;
 mod manners;
+mod path;
 mod redact;
 mod report;
 mod rules;
