@@ -46,6 +46,9 @@ pub(super) fn run(flags: &Flags, world: &World<'_>) -> anyhow::Result<Exit> {
     if config.write_baseline || config.every {
         bail!("watch shows every sighting and mutes by the key m: leave --every and --write-baseline out");
     }
+    if config.pcap_out.is_some() {
+        bail!("watch writes no frames: leave --pcap-out out, or run scan or capture beside it");
+    }
     if let Some(expression) = &config.filter {
         filter::check(expression)?;
     }
