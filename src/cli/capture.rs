@@ -77,6 +77,7 @@ fn open(flags: &Capture, config: &Config) -> anyhow::Result<Vec<Live>> {
         filter: config.filter.clone(),
         buffer: usize::from(flags.buffer) << 20,
         promiscuous: flags.promiscuous,
+        retire: live::CALM,
     };
     let mut seen = HashSet::new();
     let mut open = Vec::new();

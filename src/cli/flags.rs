@@ -1,5 +1,7 @@
 //! The command line as typed.
 
+#[cfg(target_os = "linux")]
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ Examples:
   leaktap scan captures/ --fail-on high          all captures of a folder; 1 where high or worse
   tcpdump -i any -w - | leaktap scan -           a capture from a pipe
   leaktap capture -i lo                          what leaks on the loopback, as it passes
+  leaktap run --fail-on high -- pytest           what a test suite leaks
   leaktap scan trace.pcap --format ndjson | jq   one JSON object a line
   leaktap rules list                             what is looked for
 
@@ -43,6 +46,21 @@ Examples:
 
 Needs CAP_NET_RAW, no more: `leaktap doctor` says the command that gives it.
 SIGINT and SIGTERM end it with everything told; SIGHUP reads the rules again.";
+
+#[cfg(target_os = "linux")]
+const RUN_EXAMPLES: &str = "\
+Examples:
+  leaktap run -- pytest                               what tests leak, as they run
+  leaktap run --fail-on high -- pytest -q             1 where they pass and a leak is high
+  leaktap run --sink ndjson:leaks.ndjson -- npm test  leaks into a file, too
+
+The command runs in a network namespace of its own: its traffic and nobody else's is seen. It
+reaches what listens on this machine's loopback at the same ports, and other machines over IPv4
+by a relay. No root is needed where users may make namespaces (then other machines are reached
+only where /dev/net/tun may be opened).
+
+Exit code: the command's where that is not 0 (128 and the number of a signal that ended it);
+else 1 where a leak reached --fail-on; 2 where something could not be done.";
 
 const RULES_EXAMPLES: &str = "\
 Examples:
@@ -80,6 +98,10 @@ pub(super) enum Command {
     /// Find leaks in live traffic, until a signal, --duration or --count
     #[command(after_help = capture_help())]
     Capture(Capture),
+    /// Run a command and find what it leaks: its traffic alone, loopback included
+    #[cfg(target_os = "linux")]
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Run),
     /// The network interfaces of this machine, and the likely one
     Interfaces,
     /// What this machine allows, and the one command that mends what it does not
@@ -201,6 +223,16 @@ impl Capture {
             keep: self.rotate_keep,
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// The command, and what it is given
+    #[arg(value_name = "COMMAND", required = true, last = true)]
+    pub(super) command: Vec<OsString>,
+    #[command(flatten)]
+    pub(super) detection: Detection,
 }
 
 /// Flags of the commands that look for leaks.
@@ -393,6 +425,9 @@ mod tests {
             "leaktap capture -i lo --duration soon",
             "leaktap capture -i lo --buffer 0",
             "leaktap scan a --jobs many",
+            "leaktap run",
+            "leaktap run --",
+            "leaktap run pytest",
         ] {
             let error = Arguments::try_parse_from(typed.split_whitespace()).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{typed}");
@@ -427,5 +462,7 @@ mod tests {
         insta::assert_snapshot!("help", help(&[]));
         insta::assert_snapshot!("help_scan", help(&["scan"]));
         insta::assert_snapshot!("help_capture", help(&["capture"]));
+        #[cfg(target_os = "linux")]
+        insta::assert_snapshot!("help_run", help(&["run"]));
     }
 }

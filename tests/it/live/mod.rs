@@ -3,6 +3,7 @@
 mod ends;
 mod net;
 mod rights;
+mod run;
 mod sinks;
 mod who;
 
