@@ -4,6 +4,7 @@ mod ends;
 pub(crate) mod net;
 mod pipes;
 mod rights;
+mod run;
 mod sinks;
 mod who;
 
