@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod model;
 pub mod packet;
 pub mod pipeline;
+pub mod privilege;
 pub mod protocol;
 pub mod rule;
 pub mod sink;

@@ -12,6 +12,7 @@ mod interfaces;
 mod known;
 mod progress;
 mod report;
+mod rights;
 mod rules;
 mod scan;
 mod signals;

@@ -2,6 +2,7 @@
 
 mod ends;
 mod net;
+mod operations;
 mod pipes;
 mod rights;
 mod sinks;
