@@ -122,11 +122,18 @@ struct Watching<'a> {
     metrics: Option<Metrics>,
 }
 
-/// Half of the memory of this machine, in bytes, where the system tells.
+/// Half of the memory of this machine or of its control group, in bytes, where the system tells.
 fn half_of_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? << 9)
+    let machine = line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? << 10;
+    let group = || {
+        let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+        let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+        let limit = std::fs::read_to_string(format!("/sys/fs/cgroup{own}/memory.max")).ok()?;
+        limit.trim().parse::<u64>().ok()
+    };
+    Some(group().map_or(machine, |group| group.min(machine)) / 2)
 }
 
 impl Watch for Watching<'_> {

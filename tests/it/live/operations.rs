@@ -102,9 +102,9 @@ fn an_interface_that_comes_back_is_captured_on_without_other_rights() {
     let _far = net.server(1);
     let capture = net.capture(0, &["-i", "va", "--user", "nobody"]);
     net.ip(0, "link set va down");
-    capture.said(|line| line.contains("va"));
+    capture.said(|line| line.contains("it is captured on again once it is back"));
     net.ip(0, "link set va up");
-    capture.said(|line| line.contains("again") || line.contains("back"));
+    capture.said(|line| line.contains("va is up: capturing on it"));
     net.curl(0, &[leaking("10.9.0.2")]);
     assert_eq!(capture.event("leak")["rule"], "stripe-secret-key");
     assert_eq!(capture.end().0, 0);
