@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::model::finding::Finding;
 use crate::model::pulse::Pulse;
 use crate::pipeline::{self, Metrics, Options, Until, Watch};
+use crate::process::{Attribution, Selection};
 use crate::rule::RuleSet;
 use crate::source::filter;
 use crate::source::live::{self, Live, Member, Settings, Way};
@@ -37,6 +38,7 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
     let frames = Frames::open(world, &outputs, &[], Some(flags.rotation()))?;
     let options = Options { tape: frames.tape(), metered: flags.metrics.is_some(), ..options };
     let interfaces = open(flags, config)?;
+    let attribution = if flags.no_processes { None } else { attribution(flags.selection())? };
     let kernel = interfaces.len() as u64 * (u64::from(flags.buffer) << 20);
     let metrics = flags.metrics.map(|_| Metrics::new(kernel));
     let serve = match (&metrics, flags.metrics) {
@@ -69,6 +71,7 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
         in_force,
         &options,
         until,
+        attribution.as_ref(),
         &mut |event| {
             if let Some(metrics) = &metrics {
                 metrics.event(event);
@@ -80,6 +83,21 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
     telling.finish();
     outcome.problems += watching.known.finish() + watching.frames.finish(&[], &options);
     Ok(telling::exit(outcome, config.fail_on, telling.failed))
+}
+
+/// Who knows whose connections are; without it leaks are told all the same.
+pub(super) fn attribution(selection: Selection) -> anyhow::Result<Option<Attribution>> {
+    let is_needed = !selection.is_empty();
+    match Attribution::open(selection) {
+        Ok(attribution) => Ok(Some(attribution)),
+        Err(error) if is_needed => {
+            Err(error).context("cannot look up processes, as --pid, --container and --cgroup ask for")
+        }
+        Err(error) => {
+            tracing::warn!("leaks do not name their processes: sockets cannot be looked up: {error}");
+            Ok(None)
+        }
+    }
 }
 
 /// Every interface, each once, with as many readers as asked for.

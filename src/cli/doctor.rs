@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::interfaces::for_programs;
 use super::{Exit, World, rules};
 use crate::config::key::{self, KeySource};
+use crate::process::{self, Attribution, Selection};
 use crate::sink;
 use crate::source::live::{self, Live, Settings, Way, rights};
 
@@ -29,6 +30,7 @@ pub(super) fn run(world: &World<'_>) -> anyhow::Result<Exit> {
         interface(),
         way("ring", Way::Ring),
         way("libpcap", Way::Pcap),
+        processes(),
         rule_set(world),
         fingerprints(world),
     ];
@@ -85,6 +87,21 @@ fn way(name: &'static str, way: Way) -> Check {
             let other = if way == Way::Ring { "--backend pcap" } else { "--backend ring" };
             bad(name, error.to_string(), format!("use {other}"))
         }
+    }
+}
+
+/// Whether leaks can name their processes.
+fn processes() -> Check {
+    if let Err(error) = Attribution::open(Selection::default()) {
+        return bad("processes", format!("sockets cannot be looked up: {error}"), "modprobe inet_diag");
+    }
+    match process::reach() {
+        (all, seen) if seen < all => bad(
+            "processes",
+            format!("leaks name {seen} of {all} processes: those of other users are not seen"),
+            rights::command_for("cap_net_raw,cap_sys_ptrace,cap_dac_read_search"),
+        ),
+        (all, _) => good("processes", format!("leaks name their process: all {all} are seen")),
     }
 }
 

@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use crate::config::{Layer, When};
 use crate::model::{Confidence, Severity};
+use crate::process::Selection;
 use crate::sink::{FORMATS, Fsync, Rotation, remote};
 use crate::source::live::Way;
 
@@ -66,6 +67,13 @@ Examples:
   leaktap report leaks.ndjson leaks.ndjson.1 --format sarif --sink csv:leaks.csv
   leaktap report week/*.ndjson.gz --severity high --baseline known.toml --format markdown";
 
+const REDACT_EXAMPLES: &str = "\
+Examples:
+  leaktap redact trace.pcap -o shared.pcapng
+  leaktap redact trace.pcap.zst -o shared.pcapng --all --rules my-rules.toml
+
+Values are masked in place: lengths, frame numbers, times and checksums stay. What is compressed is masked whole.";
+
 fn formats() -> String {
     FORMATS.iter().map(|format| format!("  {:10}{}\n", format.name, format.about)).collect()
 }
@@ -107,6 +115,9 @@ pub(super) enum Command {
     /// A page (or SARIF, CSV …) of leaks that were stored as ndjson
     #[command(after_help = report_help())]
     Report(Report),
+    /// A copy of a capture with every secret masked, to share
+    #[command(after_help = REDACT_EXAMPLES)]
+    Redact(Redact),
     /// The network interfaces of this machine, and the likely one
     Interfaces,
     /// What this machine allows, and the one command that mends what it does not
@@ -191,6 +202,15 @@ pub(super) struct Capture {
     /// Take frames for other machines too
     #[arg(long, help_heading = "Capture")]
     pub(super) promiscuous: bool,
+    /// Tell what this process leaks or gets, and all that it starts (repeats)
+    #[arg(long, value_name = "PID", help_heading = "What is reported")]
+    pid: Vec<u32>,
+    /// Tell what this container or pod leaks or gets, by how its identifier begins (repeats)
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new(), help_heading = "What is reported")]
+    container: Vec<String>,
+    /// Tell what this control group and those below it leak or get (repeats)
+    #[arg(long, value_name = "PATH", value_parser = NonEmptyStringValueParser::new(), help_heading = "What is reported")]
+    cgroup: Vec<String>,
     /// Put a sink's file aside before it grows over so many MiB
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 30), help_heading = "Output")]
     rotate_size: Option<u64>,
@@ -220,6 +240,9 @@ pub(super) struct Capture {
     #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(RIGHTS), value_delimiter = ',', hide_possible_values = true,
         help_heading = "Rights")]
     pub(super) keep: Vec<String>,
+    /// Leaks need not name their processes: then all files but its own are given up, too, and what it takes to see other users' processes
+    #[arg(long, conflicts_with_all = ["pid", "container", "cgroup"], help_heading = "Rights")]
+    pub(super) no_processes: bool,
     /// Give CAP_NET_RAW up, too: an interface that vanishes can then not be captured on again
     #[arg(long, help_heading = "Rights")]
     pub(super) no_return: bool,
@@ -274,6 +297,32 @@ pub(super) struct Report {
     sink: Option<Vec<String>>,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Redact {
+    /// The capture (pcap, pcapng; also .gz, .zst)
+    #[arg(value_name = "IN")]
+    pub(super) input: PathBuf,
+    /// The copy, as pcapng
+    #[arg(short, long, value_name = "OUT")]
+    pub(super) output: PathBuf,
+    /// Mask also what bears credentials by its name: header fields, cookies, parameters, members of bodies
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Mask what is found from this severity on: info, low, medium, high, critical [default: low]
+    #[arg(long, value_name = "LEVEL", value_parser = named::<Severity>(&SEVERITIES), hide_possible_values = true)]
+    severity: Option<Severity>,
+    /// Mask what is found from this confidence on: low, medium, high [default: low]
+    #[arg(long, value_name = "LEVEL", value_parser = named::<Confidence>(&CONFIDENCES), hide_possible_values = true)]
+    confidence: Option<Confidence>,
+}
+
+impl Redact {
+    /// What it has in common with the commands that look for leaks.
+    pub(super) fn detection(&mut self) -> Detection {
+        Detection { severity: self.severity, confidence: self.confidence, ..Detection::default() }
+    }
+}
+
 impl Report {
     /// What it has in common with the commands that look for leaks.
     pub(super) fn detection(&mut self) -> Detection {
@@ -289,6 +338,11 @@ impl Report {
 }
 
 impl Capture {
+    /// Whose leaks are told.
+    pub(super) fn selection(&self) -> Selection {
+        Selection { pids: self.pid.clone(), containers: self.container.clone(), cgroups: self.cgroup.clone() }
+    }
+
     /// How the files of sinks are put aside.
     pub(super) fn rotation(&self) -> Rotation {
         Rotation {

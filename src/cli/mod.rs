@@ -11,6 +11,7 @@ mod frames;
 mod interfaces;
 mod known;
 mod progress;
+mod redact;
 mod report;
 mod rights;
 mod rules;
@@ -122,6 +123,10 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
             let detection = report.detection();
             (Command::Report(report), detection)
         }
+        Command::Redact(mut redact) => {
+            let detection = redact.detection();
+            (Command::Redact(redact), detection)
+        }
         other => (other, Detection::default()),
     };
     let folder = std::env::current_dir().unwrap_or_default();
@@ -140,6 +145,7 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
         Command::Capture(flags) => capture::run(&flags, &world),
         Command::Watch(flags) => watch::run(&flags, &world),
         Command::Report(flags) => report::run(&flags.events, &world),
+        Command::Redact(flags) => redact::run(&flags, &world),
         Command::Interfaces => interfaces::run(&world),
         Command::Doctor => doctor::run(&world),
         Command::Rules { command } => rules::run(&command, &world),

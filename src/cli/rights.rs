@@ -29,12 +29,13 @@ fn wish(flags: &Capture, outputs: &[Spec], world: &World<'_>) -> Wish {
     let user = flags.user.clone().or_else(|| caller().filter(|_| is_root));
     Wish {
         user: user.filter(|_| !keeps("user")),
-        capabilities: match (keeps("capabilities"), flags.no_return) {
-            (true, _) => Capabilities::Kept,
-            (false, true) => Capabilities::None,
-            (false, false) => Capabilities::Raw,
+        capabilities: if keeps("capabilities") {
+            Capabilities::Kept
+        } else {
+            Capabilities::Only { capturing: !flags.no_return, processes: !flags.no_processes }
         },
-        files: (!keeps("files")).then(|| files(outputs, world)),
+        // A process that landlock confines sees none of those that it does not.
+        files: (flags.no_processes && !keeps("files")).then(|| files(outputs, world)),
         calls: !keeps("calls"),
     }
 }

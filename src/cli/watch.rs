@@ -22,6 +22,7 @@ use crate::config::{Config, When};
 use crate::model::Timestamp;
 use crate::model::secret::FingerprintKey;
 use crate::pipeline::{self, Courier, Options, Outcome, Pace, Until};
+use crate::process::{Attribution, Selection};
 use crate::rule::RuleSet;
 use crate::sink::{Fsync, Place, Rotation, Spec, clean};
 use crate::source::live::{ANY, Live, Settings};
@@ -71,7 +72,7 @@ pub(super) fn run(flags: &Flags, world: &World<'_>) -> anyhow::Result<Exit> {
 
     let screen = Screen::open().context("cannot take the terminal over")?;
     let speed = match &looked {
-        Looked::Live(_) => None,
+        Looked::Live(..) => None,
         Looked::Files(_) => Some(flags.speed.map_or(Speed::MOST, Speed)),
     };
     let setup = Setup {
@@ -116,7 +117,8 @@ pub(super) fn run(flags: &Flags, world: &World<'_>) -> anyhow::Result<Exit> {
 
 /// What is looked at.
 enum Looked {
-    Live(Vec<Live>),
+    /// Interfaces, and whose their connections are.
+    Live(Vec<Live>, Option<Attribution>),
     Files(Vec<Input>),
 }
 
@@ -138,12 +140,13 @@ impl Looked {
             buffer: usize::from(flags.buffer) << 20,
             promiscuous: flags.promiscuous,
         };
-        Ok(Self::Live(capture::open_each(&words, &settings, 1)?))
+        let open = capture::open_each(&words, &settings, 1)?;
+        Ok(Self::Live(open, capture::attribution(Selection::default())?))
     }
 
     fn name(&self, flags: &Flags) -> String {
         match self {
-            Self::Live(open) => open.iter().map(Live::name).collect::<Vec<_>>().join(", "),
+            Self::Live(open, _) => open.iter().map(Live::name).collect::<Vec<_>>().join(", "),
             Self::Files(_) => flags.read.iter().map(|path| shown(path)).collect::<Vec<_>>().join(", "),
         }
     }
@@ -158,7 +161,9 @@ impl Looked {
         watch: &mut dyn pipeline::Watch,
     ) -> Outcome {
         match self {
-            Self::Live(open) => pipeline::capture(open, rules, options, Until::default(), on, watch),
+            Self::Live(open, whose) => {
+                pipeline::capture(open, rules, options, Until::default(), whose.as_ref(), on, watch)
+            }
             Self::Files(inputs) => pipeline::replay(&inputs, rules, options, pace, on, watch),
         }
     }

@@ -161,7 +161,8 @@ fn first_line(line: &[u8], known: &[Known<'_>]) -> String {
     let mut parts = line.splitn(2, |&byte| byte == b' ');
     let (method, rest) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     if method.starts_with(b"http/") {
-        return redact::excerpt(line, known);
+        let version = String::from_utf8_lossy(method).to_ascii_uppercase();
+        return format!("{version} {}", redact::excerpt(rest, known)).trim_end().to_owned();
     }
     let end = memchr::memrchr(b' ', rest).unwrap_or(rest.len());
     let (target, version) = rest.split_at(end);
@@ -311,7 +312,7 @@ mod tests {
             "{asked}"
         );
         let answered = &story.response.as_ref().unwrap().text;
-        assert_eq!(answered, "http/1.1 200 OK\nSet-Cookie: s=…; HttpOnly\nContent-Length: 2");
+        assert_eq!(answered, "HTTP/1.1 200 OK\nSet-Cookie: s=…; HttpOnly\nContent-Length: 2");
         let (_, bearer) = stories.iter().find(|(name, _)| name.starts_with("github")).unwrap();
         assert_eq!(marked(&bearer.request), ["ghp_…INUx"]);
     }

@@ -53,7 +53,7 @@ pub struct Leak {
     pub flow: Flow,
     /// The exchange.
     pub http: Option<Http>,
-    /// Who leaked, where that is known.
+    /// Who leaked, where that is known; else who got it.
     pub process: Option<Process>,
     /// The capture.
     pub source: String,
@@ -152,8 +152,8 @@ pub struct Http {
     pub message: u32,
 }
 
-/// The process at one end of a flow.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// The process at one end of a flow, and at the other where that is on this machine too.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// Process identifier.
     pub pid: u32,
@@ -161,6 +161,43 @@ pub struct Process {
     pub name: String,
     /// The container it runs in.
     pub container: Option<String>,
+    /// Which end of the flow it is: the one that sent the value, where that one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
+    /// Its command line, redacted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// The name of its user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The number of its user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// What runs the container: `docker`, `containerd`, `cri-o`, `podman`, `lxc`, `systemd-nspawn`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<Cow<'static, str>>,
+    /// The UID of its Kubernetes pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+    /// Its systemd unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// The path of its control group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
+    /// The process at the other end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<Box<Process>>,
+}
+
+/// An end of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum End {
+    /// Who asked.
+    Client,
+    /// Who answered.
+    Server,
 }
 
 /// Further sightings of a leak.
@@ -264,7 +301,7 @@ impl Summary {
 
 /// The texts a leak is made of, redacted; the value only where `reveal` says so, the reasons where `explain` does.
 #[must_use]
-pub fn leak(finding: &Finding, reveal: bool, explain: bool) -> Leak {
+pub fn leak(finding: &Finding, process: Option<Process>, reveal: bool, explain: bool) -> Leak {
     let mut cwe: Vec<String> = finding.rule.cwe.clone();
     let mut owasp = Vec::new();
     for exposure in &finding.exposures {
@@ -305,7 +342,7 @@ pub fn leak(finding: &Finding, reveal: bool, explain: bool) -> Leak {
             status: http.status,
             message: http.message,
         }),
-        process: None,
+        process,
         source: finding.source.to_string(),
         frames: finding.frames,
         last_source: finding.last_source.as_ref().map(ToString::to_string),

@@ -65,6 +65,13 @@ impl Surface {
         Self::Log,
     ];
 
+    /// Whether the server sent it.
+    #[must_use]
+    pub fn is_of_response(self) -> bool {
+        use Surface::{ResponseBody, ResponseCookie, ResponseHeader, ResponseStatus};
+        matches!(self, ResponseStatus | ResponseHeader | ResponseCookie | ResponseBody)
+    }
+
     /// `request.path`, `request.query` …
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -1,5 +1,9 @@
 //! The door that every shown text passes: what may be seen of a secret, a URL, a name, an excerpt.
 
+mod command;
+
+pub use command::command_line;
+
 use super::text::{entropy, percent_decode};
 
 /// What stands for what must not be seen.

@@ -16,11 +16,13 @@ use crate::model::Timestamp;
 use crate::model::event::{Event, Lost};
 use crate::model::pulse::Pulse;
 use crate::packet::{self, GivenUp};
+use crate::process::Attribution;
 use crate::rule::RuleSet;
 use crate::source::live::DRAIN;
 use crate::source::{Live, Next, Source as _};
 
 use super::batch::{self, Batch};
+use super::begin::{self, Begins};
 use super::meter::Meter;
 use super::pulse::{self, Pulses};
 use super::tape::Tape;
@@ -61,10 +63,12 @@ pub fn capture(
     rules: Arc<RuleSet>,
     options: &Options,
     until: Until,
+    attribution: Option<&Attribution>,
     on: &mut dyn FnMut(&Event) -> Flow,
     watch: &mut dyn Watch,
 ) -> Outcome {
     let mut teller = Teller::new(options, &rules, on);
+    teller.attribute(attribution);
     let state = State {
         ended: AtomicBool::new(false),
         stop: &options.stop,
@@ -90,12 +94,16 @@ pub fn capture(
             let (words, spares, settings, state) = (words.clone(), spares_in.clone(), &settings, &state);
             threads.push(scope.spawn(move || work(worker, settings, state, &orders, &words, &spares)));
         }
+        // It ends when the last reader does.
+        let begins = attribution.map(|attribution| begin::watch(scope, attribution));
         for (number, live) in interfaces.into_iter().enumerate() {
             let (queues, spares, words, state) = (queues.clone(), spares.clone(), words.clone(), &state);
-            let number = state.pulsed.then_some(jobs + number);
-            threads.push(scope.spawn(move || Reader::new(live, queues, spares, words, state).run(number)));
+            let (begins, number) = (begins.clone(), state.pulsed.then_some(jobs + number));
+            threads.push(
+                scope.spawn(move || Reader::new(live, queues, spares, words, begins, state).run(number)),
+            );
         }
-        drop((queues, words));
+        drop((queues, words, begins));
         read.drops = collect(&heard, &state, until, &mut teller, watch);
         let mut seconds: f64 = 0.0;
         for thread in threads {
@@ -205,7 +213,7 @@ fn work(
                     let packet = packet::decode(frame);
                     engine.packet(shard, &packet, frame.number, frame.time);
                     if let Some(meter) = &mut meter {
-                        meter.add(&packet, frame.bytes.len(), frame.time);
+                        meter.add(&engine, &packet, frame.bytes.len(), frame.time);
                     }
                 });
                 batch.clear();
@@ -253,6 +261,7 @@ struct Reader<'a> {
     words: Sender<Word>,
     state: &'a State<'a>,
     intake: Intake,
+    begins: Option<Begins>,
     batches: Vec<Batch>,
     /// Bytes that the batches hold.
     waiting: usize,
@@ -269,6 +278,7 @@ impl<'a> Reader<'a> {
         queues: Vec<Sender<Order>>,
         spares: Receiver<Batch>,
         words: Sender<Word>,
+        begins: Option<Begins>,
         state: &'a State<'a>,
     ) -> Self {
         Self {
@@ -280,6 +290,7 @@ impl<'a> Reader<'a> {
             words,
             state,
             intake: Intake::default(),
+            begins,
             waiting: 0,
             last: (0, Timestamp::default()),
             counted: 0,
@@ -307,7 +318,13 @@ impl<'a> Reader<'a> {
                         tape.frame(&frame, &self.name);
                     }
                     let (batches, waiting) = (&mut self.batches, &mut self.waiting);
-                    self.intake.sort(&frame, |shard, frame, _| *waiting += batch::add(batches, shard, frame));
+                    let begins = &mut self.begins;
+                    self.intake.sort(&frame, |shard, frame, packet| {
+                        if let Some(begins) = begins {
+                            begins.see(packet);
+                        }
+                        *waiting += batch::add(batches, shard, frame);
+                    });
                     if self.waiting < batch::BYTES && frame.number % 64 != 0 {
                         continue;
                     }
@@ -592,7 +609,7 @@ mod tests {
         let (queue, orders) = bounded::<Order>(1);
         let (_spares, spares) = bounded::<Batch>(1);
         let (words, heard) = bounded::<Word>(8);
-        let mut reader = Reader::new(live, vec![queue], spares, words, &state);
+        let mut reader = Reader::new(live, vec![queue], spares, words, None, &state);
         for number in 1..=5 {
             let bytes = [0; 60];
             let frame = Frame {

@@ -33,8 +33,8 @@ struct Measure {
 }
 
 impl Meter {
-    /// A frame of `length` bytes came.
-    pub(super) fn add(&mut self, packet: &Packet<'_>, length: usize, time: Timestamp) {
+    /// A frame of `length` bytes came, and the engine has seen it.
+    pub(super) fn add(&mut self, engine: &Engine, packet: &Packet<'_>, length: usize, time: Timestamp) {
         let (key, sender) = match packet {
             Packet::Tcp(segment) => (segment.key, segment.sender),
             Packet::Udp(datagram) => (datagram.key, datagram.sender),
@@ -54,6 +54,10 @@ impl Meter {
         *(if sender == Side::Low { low } else { high }) += length as u64;
         measure.frames += 1;
         measure.last = measure.last.max(time);
+        // A short one is over before it is asked for: what it is shows in its first few frames.
+        if measure.frames == 6 || measure.frames.is_power_of_two() {
+            measure.ask(engine, &key);
+        }
     }
 
     /// The flows heard of last, the latest first.
@@ -62,11 +66,7 @@ impl Meter {
         let is_full = self.flows.len() >= FLOWS;
         let mut told = Vec::new();
         self.flows.retain(|key, measure| {
-            let known = engine.flow((key.spread() % SHARDS as u64) as usize, key);
-            let is_open = known.is_some();
-            if let Some(text) = known {
-                measure.flow = Some(Flow::from(&text));
-            }
+            let is_open = measure.ask(engine, key);
             if newest.since(measure.last) > QUIET && (!is_open || is_full) {
                 return false;
             }
@@ -80,6 +80,16 @@ impl Meter {
 }
 
 impl Measure {
+    /// Asks the engine what the flow is; whether it is open.
+    fn ask(&mut self, engine: &Engine, key: &FlowKey) -> bool {
+        let known = engine.flow((key.spread() % SHARDS as u64) as usize, key);
+        let is_open = known.is_some();
+        if let Some(text) = known {
+            self.flow = Some(Flow::from(&text));
+        }
+        is_open
+    }
+
     fn told(&self, key: &FlowKey, is_open: bool) -> Option<LiveFlow> {
         let flow = self.flow.clone()?;
         let [low, high] = self.bytes;
@@ -122,7 +132,7 @@ mod tests {
         while let Ok(Next::Frame(frame)) = memory.next() {
             intake.sort(&frame, |shard, frame, packet| {
                 engine.packet(shard, packet, frame.number, frame.time);
-                meter.add(packet, frame.bytes.len(), frame.time);
+                meter.add(&engine, packet, frame.bytes.len(), frame.time);
             });
             open.push(meter.flows(&engine).first().map(|flow| flow.is_open));
         }

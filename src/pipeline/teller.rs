@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use crate::engine::{Consequences, LostInFlow, Released, Report};
 use crate::ledger::Ledger;
-use crate::model::Severity;
-use crate::model::event::{self, Event, Flow as FlowEvent, Lost};
+use crate::model::event::{self, End, Event, Flow as FlowEvent, Lost, Process};
 use crate::model::finding::Finding;
 use crate::model::origin::Placed;
+use crate::model::{FlowKey, Severity};
 use crate::packet::GivenUp;
+use crate::process::Attribution;
 use crate::rule::RuleSet;
 
 use super::{Capture, Flow, Options, Read, Watch};
@@ -20,6 +21,8 @@ pub(super) struct Teller<'a> {
     on: &'a mut dyn FnMut(&Event) -> Flow,
     ledger: Ledger,
     consequences: Consequences,
+    /// Knows whose connections are, live.
+    attribution: Option<&'a Attribution>,
     leaks: BTreeMap<Severity, u64>,
     held_back: BTreeMap<String, u64>,
     again: u64,
@@ -38,6 +41,7 @@ impl<'a> Teller<'a> {
             on,
             ledger: Ledger::default(),
             consequences: Consequences::new(rules),
+            attribution: None,
             leaks: BTreeMap::new(),
             held_back: BTreeMap::new(),
             again: 0,
@@ -46,6 +50,11 @@ impl<'a> Teller<'a> {
             worst: None,
             stopped: false,
         }
+    }
+
+    /// From here on leaks name their processes.
+    pub(super) fn attribute(&mut self, attribution: Option<&'a Attribution>) {
+        self.attribution = attribution;
     }
 
     /// Takes what was released of the capture `source`. It may wait for [`Teller::settle`].
@@ -68,12 +77,12 @@ impl<'a> Teller<'a> {
         for report in std::mem::take(&mut self.together) {
             match report {
                 Together::Lost(lost) => self.emit(&Event::Lost(lost)),
-                Together::Finding(mut finding) => {
+                Together::Finding(mut finding, process) => {
                     self.ledger.relate(&mut finding);
                     *self.leaks.entry(finding.severity).or_default() += 1;
                     self.worst = self.worst.max(Some(finding.severity));
-                    watch.told(&finding);
-                    let leak = event::leak(&finding, self.options.reveal, self.options.explain);
+                    watch.told(&finding, process.as_ref());
+                    let leak = event::leak(&finding, process, self.options.reveal, self.options.explain);
                     self.emit(&Event::Leak(Box::new(leak)));
                 }
             }
@@ -81,10 +90,13 @@ impl<'a> Teller<'a> {
     }
 
     fn finding(&mut self, finding: Box<Finding>, watch: &mut dyn Watch) {
+        let (is_wanted, process) = self.who(&finding);
         let held_back = if finding.severity < self.options.severity {
             Some("below-severity")
         } else if finding.confidence < self.options.confidence {
             Some("below-confidence")
+        } else if !is_wanted {
+            Some("other-process")
         } else if watch.is_known(&finding) {
             Some("known")
         } else {
@@ -106,14 +118,24 @@ impl<'a> Teller<'a> {
         let follows = self.consequences.of(&finding).filter(|follows| {
             follows.severity >= self.options.severity && follows.confidence >= self.options.confidence
         });
-        self.together.push(Together::Finding(finding));
+        self.together.push(Together::Finding(finding, process.clone()));
         if let Some(follows) = follows
             && !self.ledger.knows(&follows)
             && !watch.is_known(&follows)
             && self.ledger.is_first(&follows)
         {
-            self.together.push(Together::Finding(Box::new(follows)));
+            self.together.push(Together::Finding(Box::new(follows), process));
         }
+    }
+
+    /// Whether a finding is of those that are asked for, and whose it is.
+    fn who(&self, finding: &Finding) -> (bool, Option<Process>) {
+        let Some(attribution) = self.attribution else { return (true, None) };
+        let flow = &finding.flow;
+        let (key, client) = FlowKey::new(flow.client, flow.server, flow.transport);
+        let parties = attribution.of(key, client);
+        let sender = if finding.surface.is_of_response() { End::Server } else { End::Client };
+        (attribution.admits(&parties), parties.told(sender))
     }
 
     /// Fragments that could not be put together.
@@ -174,7 +196,7 @@ impl<'a> Teller<'a> {
 }
 
 enum Together {
-    Finding(Box<Finding>),
+    Finding(Box<Finding>, Option<Process>),
     Lost(Lost),
 }
 

@@ -45,7 +45,7 @@ fn user(wish: &Wish) -> Result<Option<String>, String> {
     if uid.is_root() {
         return Err("root is no ordinary user".to_owned());
     }
-    if wish.capabilities != Capabilities::None {
+    if wish.capabilities != Capabilities::default() {
         caps::securebits::set_keepcaps(true).map_err(|error| error.to_string())?;
     }
     setgroups(&[gid])
@@ -55,33 +55,45 @@ fn user(wish: &Wish) -> Result<Option<String>, String> {
     Ok(Some(format!("user {name}")))
 }
 
+/// The capabilities that may stay.
+fn wanted(which: Capabilities) -> Option<HashSet<Capability>> {
+    let Capabilities::Only { capturing, processes } = which else { return None };
+    let mut wanted = HashSet::new();
+    if capturing {
+        wanted.insert(Capability::CAP_NET_RAW);
+    }
+    if processes {
+        wanted.extend([Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH]);
+    }
+    Some(wanted)
+}
+
 /// No program that this one could begin may get more. Only root can say so; for others it is so already.
 fn bound(which: Capabilities) {
-    let stays = |capability| which == Capabilities::Raw && capability == Capability::CAP_NET_RAW;
-    if which != Capabilities::Kept {
-        for capability in caps::all().into_iter().filter(|&capability| !stays(capability)) {
-            let _ = caps::drop(None, CapSet::Bounding, capability);
-        }
+    let Some(wanted) = wanted(which) else { return };
+    for capability in caps::all().into_iter().filter(|capability| !wanted.contains(capability)) {
+        let _ = caps::drop(None, CapSet::Bounding, capability);
     }
 }
 
 fn capabilities(which: Capabilities) -> Result<Option<String>, String> {
     let told = |error: caps::errors::CapsError| error.to_string();
     let permitted = caps::read(None, CapSet::Permitted).map_err(told)?;
-    let wanted: HashSet<Capability> = match which {
+    let Some(wanted) = wanted(which) else {
         // Another user has them still, but none is in effect.
-        Capabilities::Kept => {
-            return caps::set(None, CapSet::Effective, &permitted).map(|()| None).map_err(told);
-        }
-        Capabilities::Raw => [Capability::CAP_NET_RAW].into(),
-        Capabilities::None => HashSet::new(),
+        return caps::set(None, CapSet::Effective, &permitted).map(|()| None).map_err(told);
     };
     let left: HashSet<Capability> = permitted.intersection(&wanted).copied().collect();
     caps::clear(None, CapSet::Ambient).map_err(told)?;
     caps::set(None, CapSet::Inheritable, &HashSet::new()).map_err(told)?;
     caps::set(None, CapSet::Effective, &left).map_err(told)?;
     caps::set(None, CapSet::Permitted, &left).map_err(told)?;
-    Ok(Some(if left.is_empty() { "all capabilities" } else { "all capabilities but CAP_NET_RAW" }.to_owned()))
+    let mut names: Vec<String> = left.iter().map(ToString::to_string).collect();
+    names.sort_unstable();
+    Ok(Some(match names.as_slice() {
+        [] => "all capabilities".to_owned(),
+        names => format!("all capabilities but {}", names.join(", ")),
+    }))
 }
 
 /// From here on only these files are within reach.

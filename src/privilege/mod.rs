@@ -21,15 +21,23 @@ pub struct Wish {
 }
 
 /// Which capabilities stay.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capabilities {
     /// As they are.
     Kept,
-    /// `CAP_NET_RAW` alone: an interface that comes back can be captured on again.
-    #[default]
-    Raw,
-    /// None.
-    None,
+    /// Of those there are, these alone.
+    Only {
+        /// `CAP_NET_RAW`: an interface that comes back can be captured on again.
+        capturing: bool,
+        /// `CAP_SYS_PTRACE` and `CAP_DAC_READ_SEARCH`: processes of other users are seen.
+        processes: bool,
+    },
+}
+
+impl Default for Capabilities {
+    fn default() -> Self {
+        Self::Only { capturing: false, processes: false }
+    }
 }
 
 /// Parts of the file system, with all below.

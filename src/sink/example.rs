@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use crate::model::event::{Again, Event, Flow, Http, Leak, Lost, SecretText, Summary};
+use crate::model::event::{Again, End, Event, Flow, Http, Leak, Lost, Process, SecretText, Summary};
 use crate::model::{Confidence, Direction, Endpoint, Exposure, Severity, Surface, Timestamp, Transport};
 
 /// A writer whose bytes can be read afterwards.
@@ -79,6 +79,31 @@ pub(crate) fn leak() -> Leak {
     }
 }
 
+/// A server in a container that answers a client on the same machine.
+fn process() -> Process {
+    Process {
+        pid: 4242,
+        name: "python3".into(),
+        container: Some("4f1cf5d4a2b7e0c9".repeat(4)),
+        end: Some(End::Server),
+        command: Some("python3 -m flask run".into()),
+        user: Some("www-data".into()),
+        uid: Some(33),
+        runtime: Some("docker".into()),
+        cgroup: Some(format!("/docker/{}", "4f1cf5d4a2b7e0c9".repeat(4))),
+        peer: Some(Box::new(Process {
+            pid: 4711,
+            name: "curl".into(),
+            end: Some(End::Client),
+            command: Some("curl -u ann:… http://10.0.0.2/".into()),
+            user: Some("ann".into()),
+            uid: Some(1000),
+            ..Process::default()
+        })),
+        ..Process::default()
+    }
+}
+
 /// One of each kind, and what a table has to cope with.
 pub(crate) fn events() -> Vec<Event> {
     let first = leak();
@@ -90,6 +115,7 @@ pub(crate) fn events() -> Vec<Event> {
         severity: Severity::High,
         evidence: r#"{"data":{"keys":[{"secret":"sk_l…9f2c"}]}}"#.into(),
         frames: [40, 40],
+        process: Some(process()),
         ..leak()
     };
     let cookie = Leak {

@@ -196,8 +196,12 @@ impl Page {
         if place.times > 1 {
             parts.push(format!("seen {} times", number(place.times)));
         }
-        parts.extend(place.process.as_deref().map(|process| clean(process).into_owned()));
         self.parts("", &parts, DIM);
+        for (index, process) in place.processes.iter().enumerate() {
+            let parts: Vec<String> =
+                process.iter().map(|part| shorten(&clean(part), 2 * self.room()).into_owned()).collect();
+            self.parts(if index == 0 { "who" } else { "" }, &parts, Paint::new());
+        }
     }
 
     /// A label and text behind it, wrapped.

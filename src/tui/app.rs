@@ -205,6 +205,8 @@ pub struct App {
     pub(super) index: Index,
     pub(super) vault: Vault,
     pub(super) mutes: Baseline,
+    /// How many of these were muted here.
+    muted_here: usize,
     pub(super) filter: Filter,
     pub(super) history: Vec<String>,
     pub(super) sort: Sort,
@@ -234,6 +236,8 @@ pub struct App {
     pub(super) dropped: u64,
     pub(super) leaks: Series,
     pub(super) traffic: Series,
+    /// Whether processes of leaks are known.
+    pub(super) names_processes: bool,
     /// When the newest leak was captured.
     pub(super) newest: Timestamp,
     refreshed: Duration,
@@ -260,6 +264,7 @@ impl App {
             store: Store::new(limit),
             index: Index::new(),
             vault: Vault::default(),
+            muted_here: 0,
             filter: Filter::default(),
             history: Vec::new(),
             sort: Sort::Newest,
@@ -285,6 +290,7 @@ impl App {
             dropped: 0,
             leaks: Series::default(),
             traffic: Series::default(),
+            names_processes: false,
             newest: Timestamp::default(),
             refreshed: Duration::ZERO,
             is_recounted: false,
@@ -321,6 +327,12 @@ impl App {
         };
         self.settle();
         effects
+    }
+
+    /// Whether lists are still being brought up to date.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        !self.is_paused && self.index.progress(&self.store).is_some()
     }
 
     /// Whether the mouse is the screen's.
@@ -394,6 +406,7 @@ impl App {
             self.vault.keep(&secret.fingerprint, value);
         }
         self.newest = self.newest.max(told.leak.time);
+        self.names_processes |= told.leak.process.is_some();
         self.leaks.add(1);
         if let Some((serial, gone)) = self.store.add(told) {
             self.index.remove(serial, &gone);

@@ -8,7 +8,7 @@ use crossterm::event::{
     DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
 };
 use crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, SetTitle, disable_raw_mode, enable_raw_mode,
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, SetTitle, disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{cursor, execute};
 use ratatui::Terminal;
@@ -27,6 +27,8 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// The terminal, taken over; given back when dropped.
 pub struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// The size it was drawn in.
+    drawn: Size,
 }
 
 impl Screen {
@@ -36,7 +38,9 @@ impl Screen {
     /// Where standard output is no terminal, or the terminal refuses.
     pub fn open() -> io::Result<Self> {
         take(true)?;
-        Ok(Self { terminal: Terminal::new(CrosstermBackend::new(io::stdout()))? })
+        let terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        let drawn = terminal.size()?;
+        Ok(Self { terminal, drawn })
     }
 
     /// Its size.
@@ -52,6 +56,15 @@ impl Screen {
     /// # Errors
     /// Where the terminal has gone.
     pub fn draw(&mut self, app: impl FnOnce(&mut dyn FnMut(&App))) -> io::Result<()> {
+        if !TAKEN.load(Ordering::SeqCst) {
+            // A panic somewhere has given it back.
+            return Err(io::Error::other("it was given back"));
+        }
+        // Left to itself ratatui would ask the terminal for its cursor, and the answer comes in among the keys.
+        let size = self.terminal.size()?;
+        if size != self.drawn {
+            self.clear()?;
+        }
         self.terminal.draw(|frame| app(&mut |app| view::draw(app, frame)))?;
         Ok(())
     }
@@ -61,7 +74,10 @@ impl Screen {
     /// # Errors
     /// As [`Screen::draw`].
     pub fn clear(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        execute!(io::stdout(), Clear(ClearType::All))?;
+        self.terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        self.drawn = self.terminal.size()?;
+        Ok(())
     }
 
     /// Takes the mouse, or leaves it to the terminal.

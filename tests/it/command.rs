@@ -7,6 +7,7 @@ mod events;
 mod frames;
 mod inputs;
 mod joined;
+mod redact;
 mod report;
 mod rules;
 mod secrecy;

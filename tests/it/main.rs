@@ -25,4 +25,7 @@ mod live;
 mod pages;
 mod pieces;
 mod placement;
+mod redaction;
+#[cfg(target_os = "linux")]
+mod screen;
 mod support;

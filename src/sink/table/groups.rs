@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
 use super::super::say;
-use crate::model::event::{Explain, Leak, SecretText};
+use crate::model::event::{End, Explain, Leak, Process, SecretText};
 use crate::model::{Confidence, Endpoint, Exposure, Severity, Surface};
 
 /// Characters kept of one text.
@@ -49,7 +49,8 @@ pub(super) struct Place {
     pub(super) client: Endpoint,
     pub(super) server: Endpoint,
     pub(super) protocol: String,
-    pub(super) process: Option<String>,
+    /// Who sent it; who got it.
+    pub(super) processes: Vec<Vec<String>>,
     source: String,
     frames: [u64; 2],
     /// Only where it tells more than the other texts.
@@ -209,11 +210,13 @@ impl Place {
             client: leak.flow.client,
             server: leak.flow.server,
             protocol: cut(&leak.flow.protocol),
-            process: leak.process.as_ref().map(|process| {
-                let container =
-                    process.container.as_deref().map(|name| format!(" in {name}")).unwrap_or_default();
-                cut(&format!("{} ({}){container}", process.name, process.pid))
-            }),
+            processes: leak
+                .process
+                .iter()
+                .flat_map(|process| [Some(process), process.peer.as_deref()])
+                .flatten()
+                .map(who)
+                .collect(),
             source: cut(&leak.source),
             frames: leak.frames,
             evidence: evidence.then(|| cut(&leak.evidence)),
@@ -225,6 +228,27 @@ impl Place {
     pub(super) fn frames(&self) -> String {
         say::frames(self.frames, &self.source)
     }
+}
+
+/// `python3 (4242)`, its user, where it runs, its command line.
+fn who(process: &Process) -> Vec<String> {
+    let name = match process.end {
+        Some(End::Client) => format!("client {} ({})", process.name, process.pid),
+        Some(End::Server) => format!("server {} ({})", process.name, process.pid),
+        None => format!("{} ({})", process.name, process.pid),
+    };
+    let user = process.user.as_ref().map(|user| format!("user {user}"));
+    let short = |id: &str| match (id.len(), id.get(..12)) {
+        (64, Some(start)) => start.to_owned(),
+        _ => id.to_owned(),
+    };
+    let container = process.container.as_deref().map(|id| {
+        let runtime = process.runtime.as_deref().unwrap_or("container");
+        format!("{runtime} {}", short(id))
+    });
+    let pod = process.pod.as_ref().map(|pod| format!("pod {pod}"));
+    let parts = [Some(name), user, container, pod, process.unit.clone(), process.command.clone()];
+    parts.into_iter().flatten().map(|part| cut(&part)).collect()
 }
 
 fn cut(text: &str) -> String {

@@ -27,11 +27,21 @@ pub fn help() -> String {
 /// The one command that gives the right.
 #[must_use]
 pub fn command() -> String {
+    command_for("cap_net_raw")
+}
+
+/// The one command that gives `capabilities`, `cap_net_raw,cap_sys_ptrace`.
+#[must_use]
+pub fn command_for(capabilities: &str) -> String {
     if geteuid().is_root() {
-        return "root lacks it in this container: start it with `--cap-add NET_RAW`".to_owned();
+        let added = capabilities
+            .split(',')
+            .map(|name| format!("--cap-add {}", name.trim_start_matches("cap_").to_uppercase()));
+        let added: Vec<String> = added.collect();
+        return format!("root lacks it in this container: start it with `{}`", added.join(" "));
     }
     let program = env::current_exe().map_or_else(|_| "leaktap".to_owned(), |path| path.display().to_string());
-    format!("give it to the program: `sudo setcap cap_net_raw+ep {program}`")
+    format!("give it to the program: `sudo setcap {capabilities}+ep {program}`")
 }
 
 /// The effective capabilities in the text of `/proc/self/status`.

@@ -340,6 +340,7 @@ impl App {
             self.say(format!("{known}: that was muted already"), false);
             return Vec::new();
         }
+        self.muted_here += 1;
         self.apply_filter();
         let lasts = match &self.setup.baseline {
             Some(baseline) => format!("kept in {baseline}"),
@@ -350,14 +351,12 @@ impl App {
     }
 
     fn undo(&mut self) -> Vec<Effect> {
-        let known = match self.mutes.undo() {
-            Some(Change::Added(known)) => known,
-            Some(Change::Removed(..) | Change::Renewed(..)) => return Vec::new(),
-            None => {
-                self.say("nothing was muted here".to_owned(), false);
-                return Vec::new();
-            }
-        };
+        if self.muted_here == 0 {
+            self.say("nothing was muted here".to_owned(), false);
+            return Vec::new();
+        }
+        self.muted_here -= 1;
+        let Some(Change::Added(known)) = self.mutes.undo() else { return Vec::new() };
         self.apply_filter();
         self.say(format!("{known} is seen again"), false);
         vec![Effect::Unmute(known)]

@@ -208,6 +208,7 @@ impl App {
                 }
                 Err(wrong) => {
                     asking.line.cursor = wrong.at.min(asking.line.text.len());
+                    asking.completions.clear();
                     asking.wrong = Some(wrong);
                     self.prompt = Some(Prompt::Filter(asking));
                 }
@@ -241,8 +242,15 @@ impl App {
 
     /// Applies what has been typed so far, where it is a filter.
     fn try_filter(&mut self) {
+        self.suggest();
         let Some(Prompt::Filter(asking)) = &mut self.prompt else { return };
-        match Filter::parse(&asking.line.text) {
+        // A word that may become a field is no search yet.
+        let is_field = asking.line.cursor == asking.line.text.len()
+            && asking.start < asking.line.cursor
+            && asking.completions.first().is_some_and(|first| first.text.ends_with(':'));
+        let before = asking.line.text.get(..asking.start).filter(|_| is_field);
+        let whole = before.map(|before| before.trim_end_matches(['-', '!']));
+        match Filter::parse(whole.unwrap_or(&asking.line.text)) {
             Ok(filter) => {
                 asking.wrong = None;
                 if filter.text() != self.filter.text() {
@@ -252,7 +260,6 @@ impl App {
             }
             Err(wrong) => asking.wrong = Some(wrong),
         }
-        self.suggest();
     }
 
     /// What the word at the cursor may become; while Tab goes through them they stay.

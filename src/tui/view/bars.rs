@@ -11,7 +11,7 @@ use super::super::index::{By, Sort};
 use super::super::keys::{self, KEYS, Place};
 use super::super::theme::Part;
 use super::cells::{clock, cut, fit};
-use super::part;
+use super::{lists, part};
 use crate::model::Severity;
 use crate::model::shown::{bytes, number};
 
@@ -123,7 +123,8 @@ pub(super) fn pulse(app: &App, frame: &mut Frame<'_>, area: Rect) {
         let count = app.index.count(level);
         if count > 0 {
             let style = app.setup.theme.severity(level);
-            spans.push(Span::styled(format!(" {} {} ", number(count as u64), level.as_str()), style));
+            let name = if area.width < 110 { lists::letter(level) } else { level.as_str() };
+            spans.push(Span::styled(format!(" {} {name} ", number(count as u64)), style));
         }
     }
     if app.index.len() == 0 {

@@ -1,11 +1,12 @@
 //! Live capture in network namespaces of its own, as root; elsewhere these tests say why they are skipped.
 
 mod ends;
-mod net;
+pub(crate) mod net;
 mod operations;
 mod pipes;
 mod rights;
 mod sinks;
+mod who;
 
 use leaktap::source::memory::connection::Connection;
 use net::Net;
