@@ -160,7 +160,7 @@ const LOOK: u64 = 4096;
 /// A stream whose newest frame is not older than this is live: its time goes on while nothing comes.
 const LIVE: Duration = Duration::from_secs(60);
 /// Frames reach a live stream so much later than they were captured.
-const LAG: Duration = Duration::from_millis(200);
+const LAG: Duration = Duration::from_millis(50);
 
 /// Bytes of memory that this process has, where the system tells.
 #[must_use]
