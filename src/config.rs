@@ -393,6 +393,7 @@ impl Config {
             if outputs.iter().any(|other: &Spec| other.place == spec.place) {
                 return Err(ConfigError::SamePlace(match &spec.place {
                     Place::Standard => "standard output".to_owned(),
+                    Place::Error => "standard error".to_owned(),
                     Place::File(path) | Place::Database(path) => shown(path),
                     Place::Syslog(_) | Place::Webhook(_) => spec.to_string(),
                 }));

@@ -8,6 +8,8 @@ pub mod engine;
 pub mod flow;
 pub mod ledger;
 pub mod model;
+#[cfg(target_os = "linux")]
+pub mod namespace;
 pub mod packet;
 pub mod pipeline;
 pub mod privilege;

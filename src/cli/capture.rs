@@ -107,6 +107,7 @@ fn open(flags: &Capture, config: &Config) -> anyhow::Result<Vec<Live>> {
         filter: config.filter.clone(),
         buffer: usize::from(flags.buffer) << 20,
         promiscuous: flags.promiscuous,
+        retire: live::CALM,
     };
     open_each(&flags.interface, &settings, flags.fanout)
 }

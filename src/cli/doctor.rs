@@ -77,7 +77,7 @@ fn interface() -> Check {
 
 /// Whether frames can come this way: by opening it for a moment.
 fn way(name: &'static str, way: Way) -> Check {
-    let settings = Settings { way, filter: None, buffer: 2 << 20, promiscuous: false };
+    let settings = Settings { way, filter: None, buffer: 2 << 20, promiscuous: false, retire: live::CALM };
     match Live::open(live::ANY, &settings, None) {
         Ok(_) => good(name, "opens"),
         Err(crate::source::SourceError::Rights { .. }) => {

@@ -1,5 +1,7 @@
 //! The command line as typed.
 
+#[cfg(target_os = "linux")]
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +22,7 @@ Examples:
   leaktap scan captures/ --fail-on high          all captures of a folder; 1 where high or worse
   tcpdump -i any -w - | leaktap scan -           a capture from a pipe
   leaktap capture -i lo                          what leaks on the loopback, as it passes
+  leaktap run --fail-on high -- pytest           what a test suite leaks
   leaktap scan trace.pcap --format ndjson | jq   one JSON object a line
   leaktap rules list                             what is looked for
 
@@ -53,6 +56,21 @@ Examples:
   leaktap watch -i lo --baseline known.toml            what is muted there is kept in the file
 
 ? lists the keys, q ends. Live it needs CAP_NET_RAW, no more: `leaktap doctor` says the command that gives it.";
+
+#[cfg(target_os = "linux")]
+const RUN_EXAMPLES: &str = "\
+Examples:
+  leaktap run -- pytest                               what tests leak, as they run
+  leaktap run --fail-on high -- pytest -q             1 where they pass and a leak is high
+  leaktap run --sink ndjson:leaks.ndjson -- npm test  leaks into a file, too
+
+The command runs in a network namespace of its own: its traffic and nobody else's is seen. It
+reaches what listens on this machine's loopback at the same ports, and other machines over IPv4
+by a relay. No root is needed where users may make namespaces (then other machines are reached
+only where /dev/net/tun may be opened).
+
+Exit code: the command's where that is not 0 (128 and the number of a signal that ended it);
+else 1 where a leak reached --fail-on; 2 where something could not be done.";
 
 const RULES_EXAMPLES: &str = "\
 Examples:
@@ -118,6 +136,10 @@ pub(super) enum Command {
     /// A copy of a capture with every secret masked, to share
     #[command(after_help = REDACT_EXAMPLES)]
     Redact(Redact),
+    /// Run a command and find what it leaks: its traffic alone, loopback included
+    #[cfg(target_os = "linux")]
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Run),
     /// The network interfaces of this machine, and the likely one
     Interfaces,
     /// What this machine allows, and the one command that mends what it does not
@@ -386,6 +408,16 @@ pub(super) struct Watch {
     pub(super) detection: Detection,
 }
 
+#[cfg(target_os = "linux")]
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// The command, and what it is given
+    #[arg(value_name = "COMMAND", required = true, last = true)]
+    pub(super) command: Vec<OsString>,
+    #[command(flatten)]
+    pub(super) detection: Detection,
+}
+
 /// Flags of the commands that look for leaks.
 #[derive(Debug, Default, Args)]
 pub(super) struct Detection {
@@ -596,6 +628,9 @@ mod tests {
             "leaktap watch -r a.pcap --speed 0",
             "leaktap watch --theme pink",
             "leaktap watch --reveal --never-reveal",
+            "leaktap run",
+            "leaktap run --",
+            "leaktap run pytest",
         ] {
             let error = Arguments::try_parse_from(typed.split_whitespace()).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{typed}");
@@ -631,5 +666,7 @@ mod tests {
         insta::assert_snapshot!("help_scan", help(&["scan"]));
         insta::assert_snapshot!("help_capture", help(&["capture"]));
         insta::assert_snapshot!("help_watch", help(&["watch"]));
+        #[cfg(target_os = "linux")]
+        insta::assert_snapshot!("help_run", help(&["run"]));
     }
 }

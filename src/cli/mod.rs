@@ -15,15 +15,19 @@ mod redact;
 mod report;
 mod rights;
 mod rules;
+#[cfg(target_os = "linux")]
+mod run;
 mod scan;
 mod signals;
 mod telling;
 mod watch;
 
 use std::io::{self, IsTerminal as _};
+use std::os::fd::AsFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
+use anstream::stream::RawStream;
 use clap::Parser as _;
 use indicatif::ProgressBar;
 
@@ -40,6 +44,8 @@ enum Exit {
     Leaks,
     /// Something could not be done.
     Failed,
+    /// What the command that was run ended with.
+    Passed(u8),
 }
 
 impl Exit {
@@ -48,6 +54,7 @@ impl Exit {
             Self::Ran => 0,
             Self::Leaks => 1,
             Self::Failed => 2,
+            Self::Passed(code) => code,
         }
     }
 }
@@ -63,13 +70,17 @@ struct World<'a> {
 impl World<'_> {
     /// How standard output looks.
     fn style(&self) -> Style {
-        let out = io::stdout();
+        self.style_of(&io::stdout())
+    }
+
+    /// How `out` looks.
+    fn style_of(&self, out: &(impl RawStream + AsFd)) -> Style {
         let color = match self.config.color {
             When::Always => true,
             When::Never => false,
-            When::Auto => anstream::AutoStream::choice(&out) != anstream::ColorChoice::Never,
+            When::Auto => anstream::AutoStream::choice(out) != anstream::ColorChoice::Never,
         };
-        let terminal = terminal_size::terminal_size_of(&out).map(|(width, _)| usize::from(width.0));
+        let terminal = terminal_size::terminal_size_of(out).map(|(width, _)| usize::from(width.0));
         Style { color, width: terminal.unwrap_or(100).clamp(40, 120), live: false }
     }
 
@@ -127,6 +138,11 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
             let detection = redact.detection();
             (Command::Redact(redact), detection)
         }
+        #[cfg(target_os = "linux")]
+        Command::Run(mut run) => {
+            let detection = std::mem::take(&mut run.detection);
+            (Command::Run(run), detection)
+        }
         other => (other, Detection::default()),
     };
     let folder = std::env::current_dir().unwrap_or_default();
@@ -146,6 +162,8 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
         Command::Watch(flags) => watch::run(&flags, &world),
         Command::Report(flags) => report::run(&flags.events, &world),
         Command::Redact(flags) => redact::run(&flags, &world),
+        #[cfg(target_os = "linux")]
+        Command::Run(flags) => run::run(&flags, &world),
         Command::Interfaces => interfaces::run(&world),
         Command::Doctor => doctor::run(&world),
         Command::Rules { command } => rules::run(&command, &world),

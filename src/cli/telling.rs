@@ -18,7 +18,7 @@ use crate::model::secret::FingerprintKey;
 use crate::pipeline::{Flow, Metrics, Options, Outcome, Queued};
 use crate::sink::{Failure, Fan, Fsync, Opening, Rotation, Sink, Spec, Style};
 
-/// What the settings ask of the pipeline.
+/// What the settings ask of the pipeline, which the first signal stops.
 pub(super) fn options(world: &World<'_>) -> anyhow::Result<Options> {
     with_stop(world, signals::stop().context("cannot handle signals")?)
 }
@@ -92,6 +92,12 @@ impl Telling {
         Self::with(outputs, live, &opening(world, world.style(), None), world, || (), |_, sink| Ok(sink))
     }
 
+    /// For a command that is run: each event as it comes, people's on standard error, files made anew; none is waited for.
+    pub(super) fn beside(outputs: &[Spec], world: &World<'_>) -> anyhow::Result<Self> {
+        let style = Style { live: true, ..world.style_of(&io::stderr()) };
+        Self::with(outputs, true, &opening(world, style, None), world, || (), queued)
+    }
+
     /// For a live capture: files last, each sink has its own queue, and none is waited for. When all are open, and before any
     /// thread is begun, `between` is called.
     pub(super) fn lasting(
@@ -159,6 +165,12 @@ impl Telling {
         let Self { fan, failed, .. } = self;
         fan.finish(&mut |failure| fail(failed, &failure));
     }
+}
+
+/// A sink that is not waited for.
+fn queued(name: &str, sink: Box<dyn Sink>) -> io::Result<Box<dyn Sink>> {
+    let tell = Box::new(|text: &str| tracing::warn!("{text}"));
+    Ok(Box::new(Queued::new(name.to_owned(), sink, tell)?))
 }
 
 /// One sink by itself, as for a scan.

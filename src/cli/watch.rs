@@ -25,7 +25,7 @@ use crate::pipeline::{self, Courier, Options, Outcome, Pace, Until};
 use crate::process::{Attribution, Selection};
 use crate::rule::RuleSet;
 use crate::sink::{Fsync, Place, Rotation, Spec, clean};
-use crate::source::live::{ANY, Live, Settings};
+use crate::source::live::{ANY, CALM, Live, Settings};
 use crate::source::{self, Input, filter};
 use crate::tui::{App, Effect, Message, News, Screen, Setup, Speed, Theme};
 
@@ -139,6 +139,7 @@ impl Looked {
             filter: config.filter.clone(),
             buffer: usize::from(flags.buffer) << 20,
             promiscuous: flags.promiscuous,
+            retire: CALM,
         };
         let open = capture::open_each(&words, &settings, 1)?;
         Ok(Self::Live(open, capture::attribution(Selection::default())?))

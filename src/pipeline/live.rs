@@ -604,7 +604,8 @@ mod tests {
             pulsed: false,
         };
         // An interface that is not there is waited for: no right is needed.
-        let settings = Capturing { way: Way::Auto, filter: None, buffer: 2 << 20, promiscuous: false };
+        let settings =
+            Capturing { way: Way::Auto, filter: None, buffer: 2 << 20, promiscuous: false, retire: DRAIN };
         let live = Live::open("nosuch0", &settings, None).unwrap();
         let (queue, orders) = bounded::<Order>(1);
         let (_spares, spares) = bounded::<Batch>(1);

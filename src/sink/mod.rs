@@ -171,6 +171,8 @@ pub struct Spec {
 pub enum Place {
     /// Standard output, `-`.
     Standard,
+    /// Standard error: where a command that is run has standard output to itself.
+    Error,
     /// A file; what it held is replaced, or with [`Opening::rotation`] appended to.
     File(PathBuf),
     /// A system log.
@@ -287,6 +289,7 @@ impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
             Place::Standard => write!(f, "{}:-", self.format.name),
+            Place::Error => write!(f, "{} on standard error", self.format.name),
             Place::File(path) | Place::Database(path) => {
                 write!(f, "{}:{}", self.format.name, clean(&path.to_string_lossy()))
             }
@@ -310,6 +313,7 @@ impl Spec {
         let head = self.format.head.as_bytes();
         let (mut out, style): (Output, Style) = match (&self.place, rotation) {
             (Place::Standard, _) => (standard(), opening.style),
+            (Place::Error, _) => (Box::new(LineWriter::new(io::stderr())), opening.style),
             (Place::File(path), None) => (file(path, mode)?, in_file),
             (Place::File(path), Some(rotation)) => {
                 let file = rotate::Rotating::open(path, mode, rotation, head)?.synced(opening.sync);

@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floor of each room (docs/ARCHITECTURE.md). A module uses lower floors only; rooms of one floor do not know each other.
-const FLOORS: [(&str, u32); 19] = [
+const FLOORS: [(&str, u32); 20] = [
     ("model", 1),
     // What is not told again: the faces change it, so that it lies below them.
     ("baseline", 2),
     ("source", 3),
     ("process", 3),
+    ("namespace", 3),
     ("packet", 3),
     ("flow", 3),
     ("protocol", 3),

@@ -213,7 +213,10 @@ impl Place {
             processes: leak
                 .process
                 .iter()
-                .flat_map(|process| [Some(process), process.peer.as_deref()])
+                .flat_map(|process| {
+                    let other = process.peer.as_deref().filter(|peer| peer.pid != process.pid);
+                    [Some(process), other]
+                })
                 .flatten()
                 .map(who)
                 .collect(),
@@ -233,6 +236,9 @@ impl Place {
 /// `python3 (4242)`, its user, where it runs, its command line.
 fn who(process: &Process) -> Vec<String> {
     let name = match process.end {
+        _ if process.peer.as_ref().is_some_and(|peer| peer.pid == process.pid) => {
+            format!("both ends {} ({})", process.name, process.pid)
+        }
         Some(End::Client) => format!("client {} ({})", process.name, process.pid),
         Some(End::Server) => format!("server {} ({})", process.name, process.pid),
         None => format!("{} ({})", process.name, process.pid),

@@ -22,6 +22,10 @@ use crate::model::{Frame, LinkType, Timestamp};
 
 /// Nothing is waited for longer than this, so that a signal is seen.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// Frames come together, which costs least.
+pub const CALM: Duration = Duration::from_millis(50);
+/// Frames come as soon as can be: those who sent them are still there.
+pub const EAGER: Duration = Duration::from_millis(2);
 /// The last frames before the end are handed over within this time.
 pub const DRAIN: Duration = Duration::from_millis(150);
 
@@ -48,6 +52,8 @@ pub struct Settings {
     pub buffer: usize,
     /// Whether frames for other machines are wanted too.
     pub promiscuous: bool,
+    /// Frames are handed over after so long, though more would fit: [`CALM`], or [`EAGER`] (ring only).
+    pub retire: Duration,
 }
 
 /// A frame as a backend has it.

@@ -5,6 +5,7 @@ pub(crate) mod net;
 mod operations;
 mod pipes;
 mod rights;
+mod run;
 mod sinks;
 mod who;
 

@@ -5,19 +5,17 @@ mod socket;
 
 use std::io;
 use std::os::fd::AsFd as _;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::poll::PollFlags;
 
 use self::socket::{BLOCK, Socket, Wish};
 use super::interface::{self, ANY, Interface};
-use super::{Backend, Captured, Gone, Settings, wait};
+use super::{Backend, CALM, Captured, Gone, Settings, wait};
 use crate::model::{LinkType, Timestamp};
 use crate::source::SourceError;
 use crate::source::filter::{Filter, Instruction};
 
-/// A block that is not full is handed over after so long.
-const RETIRE: Duration = Duration::from_millis(50);
 /// Room before each frame for the header that cooked frames get here, a VLAN tag behind it.
 const RESERVE: usize = 32;
 /// Bytes of a Linux "cooked" header, version 2.
@@ -98,7 +96,7 @@ impl Ring {
             promiscuous: settings.promiscuous,
             filter: program.as_deref(),
             blocks: (settings.buffer / BLOCK).max(2),
-            retire: RETIRE.as_millis() as u32,
+            retire: settings.retire.as_millis() as u32,
             fanout: member,
         };
         Ok(Self {
@@ -171,7 +169,7 @@ impl Backend for Ring {
             }
         }
         let Some(found) = self.find() else {
-            if self.down.is_some_and(|since| since.elapsed() > 2 * RETIRE) {
+            if self.down.is_some_and(|since| since.elapsed() > 2 * CALM) {
                 return Err(Gone);
             }
             self.is_dry = true;
