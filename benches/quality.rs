@@ -223,6 +223,7 @@ fn scan(
         join: false,
         explain: false,
         pulse: false,
+        metered: false,
         key: FingerprintKey::new(b"the key of the bench"),
         tape: None,
         stop: Arc::new(AtomicBool::new(false)),

@@ -425,7 +425,7 @@ impl Config {
                 return Err(ConfigError::SamePlace(match &spec.place {
                     Place::Standard => "standard output".to_owned(),
                     Place::Error => "standard error".to_owned(),
-                    Place::File(path) => shown(path),
+                    Place::File(path) | Place::Database(path) => shown(path),
                     Place::Syslog(_) | Place::Webhook(_) => spec.to_string(),
                 }));
             }

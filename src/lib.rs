@@ -12,6 +12,7 @@ pub mod model;
 pub mod namespace;
 pub mod packet;
 pub mod pipeline;
+pub mod privilege;
 pub mod process;
 pub mod protocol;
 pub mod redaction;

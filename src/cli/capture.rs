@@ -9,11 +9,12 @@ use anyhow::{Context as _, bail};
 use super::flags::Capture;
 use super::frames::Frames;
 use super::known::Known;
-use super::telling::{self, Telling};
-use super::{Exit, World, on_terminal, rules, signals};
+use super::telling::{self, Lasting, Telling};
+use super::{Exit, World, on_terminal, rights, rules, signals};
 use crate::config::Config;
 use crate::model::finding::Finding;
-use crate::pipeline::{self, Options, Until, Watch};
+use crate::model::pulse::Pulse;
+use crate::pipeline::{self, Metrics, Options, Until, Watch};
 use crate::process::{Attribution, Selection};
 use crate::rule::RuleSet;
 use crate::source::filter;
@@ -35,22 +36,48 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
     let reload = signals::reload().context("cannot handle signals")?;
     let known = Known::open(world, &options.key, &outputs)?;
     let frames = Frames::open(world, &outputs, &[], Some(flags.rotation()))?;
-    let options = Options { tape: frames.tape(), ..options };
+    let options = Options { tape: frames.tape(), metered: flags.metrics.is_some(), ..options };
     let interfaces = open(flags, config)?;
-    let attribution = attribution(flags.selection())?;
-    let mut telling = Telling::lasting(&outputs, flags.rotation(), world)?;
+    let attribution = if flags.no_processes { None } else { attribution(flags.selection())? };
+    let kernel = interfaces.len() as u64 * (u64::from(flags.buffer) << 20);
+    let metrics = flags.metrics.map(|_| Metrics::new(kernel));
+    let serve = match (&metrics, flags.metrics) {
+        (Some(metrics), Some(address)) => {
+            let served = metrics.serve(address);
+            Some(served.with_context(|| format!("cannot serve metrics at {address}"))?)
+        }
+        _ => None,
+    };
+    let lasting = Lasting {
+        rotation: flags.rotation(),
+        sync: flags.fsync,
+        retain: flags.retain,
+        metrics: metrics.as_ref(),
+    };
+    let mut telling =
+        Telling::lasting(&outputs, &lasting, world, || rights::give_up(flags, &outputs, world))?;
+    if let Some((address, start)) = serve {
+        start().context("cannot serve metrics")?;
+        tracing::info!("metrics at http://{address}/metrics, and /health");
+    }
     let names: Vec<&str> = interfaces.iter().map(Live::name).collect();
     tracing::info!("capturing on {}", names.join(", "));
 
-    let until = Until { count: flags.count, duration: flags.duration };
-    let mut watching = Watching { config, reload, known, frames };
+    let memory = flags.memory.map(|limit| limit << 20).or_else(half_of_memory);
+    let until = Until { count: flags.count, duration: flags.duration, memory };
+    let mut watching = Watching { config, reload, known, frames, metrics: metrics.clone() };
     let mut outcome = pipeline::capture(
         interfaces,
         in_force,
         &options,
         until,
         attribution.as_ref(),
-        &mut |event| telling.event(event),
+        &mut |event| {
+            if let Some(metrics) = &metrics {
+                metrics.event(event);
+            }
+            telling.event(event)
+        },
         &mut watching,
     );
     telling.finish();
@@ -111,6 +138,21 @@ struct Watching<'a> {
     reload: Arc<AtomicBool>,
     known: Known,
     frames: Frames,
+    metrics: Option<Metrics>,
+}
+
+/// Half of the memory of this machine or of its control group, in bytes, where the system tells.
+fn half_of_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let machine = line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? << 10;
+    let group = || {
+        let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+        let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+        let limit = std::fs::read_to_string(format!("/sys/fs/cgroup{own}/memory.max")).ok()?;
+        limit.trim().parse::<u64>().ok()
+    };
+    Some(group().map_or(machine, |group| group.min(machine)) / 2)
 }
 
 impl Watch for Watching<'_> {
@@ -130,6 +172,12 @@ impl Watch for Watching<'_> {
             self.frames.sighting(finding);
         }
         is_known
+    }
+
+    fn pulse(&mut self, pulse: Box<Pulse>) {
+        if let Some(metrics) = &self.metrics {
+            metrics.pulse(*pulse);
+        }
     }
 
     fn rules(&mut self) -> Option<Arc<RuleSet>> {

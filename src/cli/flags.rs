@@ -2,6 +2,7 @@
 
 #[cfg(target_os = "linux")]
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use serde::de::{DeserializeOwned, IntoDeserializer};
 use crate::config::{Layer, When};
 use crate::model::{Confidence, Severity};
 use crate::process::Selection;
-use crate::sink::{FORMATS, Rotation, remote};
+use crate::sink::{FORMATS, Fsync, Rotation, remote};
 use crate::source::live::Way;
 
 const EXAMPLES: &str = "\
@@ -271,8 +272,55 @@ pub(super) struct Capture {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=9999), default_value_t = 7,
         hide_default_value = true, help_heading = "Output")]
     rotate_keep: u32,
+    /// When a sink's file has to be on the disk: never (when the system sees fit), always, or at the latest after 1s, 30s …
+    #[arg(long, value_name = "WHEN", value_parser = sync, default_value = "never", hide_default_value = true, help_heading = "Output")]
+    pub(super) fsync: Fsync,
+    /// Drop the rows of a sqlite sink that were not written for so long: 30d
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Output")]
+    pub(super) retain: Option<Duration>,
+    /// Tell Prometheus how it goes, at /metrics and /health of this address: 9464 (on the loopback), 192.0.2.1:9464
+    #[arg(long, value_name = "ADDR", value_parser = address, help_heading = "Output")]
+    pub(super) metrics: Option<SocketAddr>,
+    /// Close flows, which begin anew, where the process has more memory than so many MiB [default: half of all]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 30), help_heading = "Capture")]
+    pub(super) memory: Option<u64>,
+    /// Become this user once all is open [default: under sudo, who called it]
+    #[arg(long, value_name = "NAME", help_heading = "Rights")]
+    pub(super) user: Option<String>,
+    /// Keep what is otherwise given up once all is open: user, capabilities, files (landlock), calls (seccomp) (repeats)
+    #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(RIGHTS), value_delimiter = ',', hide_possible_values = true,
+        help_heading = "Rights")]
+    pub(super) keep: Vec<String>,
+    /// Leaks need not name their processes: then all files but its own are given up, too, and what it takes to see other users' processes
+    #[arg(long, conflicts_with_all = ["pid", "container", "cgroup"], help_heading = "Rights")]
+    pub(super) no_processes: bool,
+    /// Give CAP_NET_RAW up, too: an interface that vanishes can then not be captured on again
+    #[arg(long, help_heading = "Rights")]
+    pub(super) no_return: bool,
     #[command(flatten)]
     pub(super) detection: Detection,
+}
+
+/// What can be kept.
+const RIGHTS: [&str; 4] = ["user", "capabilities", "files", "calls"];
+
+/// When a file has to be on the disk.
+fn sync(text: &str) -> Result<Fsync, String> {
+    match text {
+        "never" => Ok(Fsync::Never),
+        "always" => Ok(Fsync::Always),
+        _ => duration(text)
+            .map(Fsync::Every)
+            .map_err(|_| "write never, always, or a time such as 1s".to_owned()),
+    }
+}
+
+/// An address and a port; a port alone is one of the loopback.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let port = text.strip_prefix(':').unwrap_or(text).parse::<u16>();
+    port.map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
+        .or_else(|_| text.parse())
+        .map_err(|_| "write a port, or ADDRESS:PORT".to_owned())
 }
 
 #[derive(Debug, Args)]

@@ -14,6 +14,7 @@ mod manual;
 mod progress;
 mod redact;
 mod report;
+mod rights;
 mod rules;
 #[cfg(target_os = "linux")]
 mod run;

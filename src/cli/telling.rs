@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use indicatif::ProgressBar;
@@ -14,8 +15,8 @@ use crate::config::key::{self, KeySource};
 use crate::model::Severity;
 use crate::model::event::Event;
 use crate::model::secret::FingerprintKey;
-use crate::pipeline::{Flow, Options, Outcome, Queued};
-use crate::sink::{Failure, Fan, Opening, Rotation, Sink, Spec, Style};
+use crate::pipeline::{Flow, Metrics, Options, Outcome, Queued};
+use crate::sink::{Failure, Fan, Fsync, Opening, Rotation, Sink, Spec, Style};
 
 /// What the settings ask of the pipeline, which the first signal stops.
 pub(super) fn options(world: &World<'_>) -> anyhow::Result<Options> {
@@ -35,6 +36,7 @@ pub(super) fn with_stop(world: &World<'_>, stop: Arc<AtomicBool>) -> anyhow::Res
         join: false,
         explain: config.explain,
         pulse: false,
+        metered: false,
         key: fingerprint_key(world)?,
         tape: None,
         stop,
@@ -64,6 +66,16 @@ pub(super) fn fingerprint_key(world: &World<'_>) -> anyhow::Result<FingerprintKe
     Ok(key)
 }
 
+/// How the sinks of a live capture last.
+#[derive(Clone, Copy)]
+pub(super) struct Lasting<'a> {
+    pub(super) rotation: Rotation,
+    pub(super) sync: Fsync,
+    pub(super) retain: Option<Duration>,
+    /// Where it is told how they go.
+    pub(super) metrics: Option<&'a Metrics>,
+}
+
 /// The sinks of a run and what became of them.
 pub(super) struct Telling {
     fan: Fan,
@@ -77,19 +89,37 @@ pub(super) struct Telling {
 impl Telling {
     /// For a scan: with `live` each event is shown at once. The scan waits for its sinks.
     pub(super) fn open(outputs: &[Spec], live: bool, world: &World<'_>) -> anyhow::Result<Self> {
-        Self::with(outputs, live, &opening(world, world.style(), None), world, |_, sink| Ok(sink))
+        Self::with(outputs, live, &opening(world, world.style(), None), world, || (), |_, sink| Ok(sink))
     }
 
     /// For a command that is run: each event as it comes, people's on standard error, files made anew; none is waited for.
     pub(super) fn beside(outputs: &[Spec], world: &World<'_>) -> anyhow::Result<Self> {
         let style = Style { live: true, ..world.style_of(&io::stderr()) };
-        Self::with(outputs, true, &opening(world, style, None), world, queued)
+        Self::with(outputs, true, &opening(world, style, None), world, || (), queued)
     }
 
-    /// For a live capture: files last, each sink has its own queue, and none is waited for.
-    pub(super) fn lasting(outputs: &[Spec], rotation: Rotation, world: &World<'_>) -> anyhow::Result<Self> {
+    /// For a live capture: files last, each sink has its own queue, and none is waited for. When all are open, and before any
+    /// thread is begun, `between` is called.
+    pub(super) fn lasting(
+        outputs: &[Spec],
+        lasting: &Lasting<'_>,
+        world: &World<'_>,
+        between: impl FnOnce(),
+    ) -> anyhow::Result<Self> {
         let style = Style { live: true, ..world.style() };
-        Self::with(outputs, false, &opening(world, style, Some(rotation)), world, queued)
+        let opening = Opening {
+            sync: lasting.sync,
+            retain: lasting.retain,
+            ..opening(world, style, Some(lasting.rotation))
+        };
+        Self::with(outputs, false, &opening, world, between, |name, sink| {
+            let tell = Box::new(|text: &str| tracing::warn!("{text}"));
+            let queued = Queued::new(name.to_owned(), sink, tell)?;
+            if let Some(metrics) = lasting.metrics {
+                metrics.sink(name.to_owned(), queued.gauge());
+            }
+            Ok(Box::new(queued))
+        })
     }
 
     fn with(
@@ -97,13 +127,20 @@ impl Telling {
         live: bool,
         opening: &Opening,
         world: &World<'_>,
+        between: impl FnOnce(),
         wrap: impl Fn(&str, Box<dyn Sink>) -> io::Result<Box<dyn Sink>>,
     ) -> anyhow::Result<Self> {
         let mut fan = Fan::default();
+        let refused = |name: &str| format!("cannot open the sink {name}");
+        let mut open = Vec::new();
         for spec in outputs {
             let name = spec.to_string();
-            let sink = spec.open(opening).and_then(|sink| wrap(&name, sink));
-            let sink = sink.with_context(|| format!("cannot open the sink {name}"))?;
+            let sink = spec.open(opening).with_context(|| refused(&name))?;
+            open.push((name, sink));
+        }
+        between();
+        for (name, sink) in open {
+            let sink = wrap(&name, sink).with_context(|| refused(&name))?;
             fan.add(name, sink);
         }
         Ok(Self { fan, failed: false, live, bar: on_terminal().then(|| world.bar.clone()) })
@@ -142,11 +179,22 @@ pub(super) fn plain(spec: &Spec, world: &World<'_>) -> io::Result<Box<dyn Sink>>
 }
 
 fn opening(world: &World<'_>, style: Style, rotation: Option<Rotation>) -> Opening {
+    Opening {
+        style,
+        private: world.config.reveal,
+        rotation,
+        spool: state_folder(world).join("spool"),
+        sync: Fsync::Never,
+        retain: None,
+    }
+}
+
+/// Where what outlives a run is kept.
+pub(super) fn state_folder(world: &World<'_>) -> PathBuf {
     // A system service has a folder of its own.
     let service = (world.environment)("STATE_DIRECTORY").map(PathBuf::from);
     let user = || Some(home_folder(world.environment, "XDG_STATE_HOME", ".local/state")?.join("leaktap"));
-    let state = service.or_else(user).unwrap_or_default();
-    Opening { style, private: world.config.reveal, rotation, spool: state.join("spool") }
+    service.or_else(user).unwrap_or_default()
 }
 
 fn fail(failed: &mut bool, failure: &Failure) {

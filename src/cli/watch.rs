@@ -15,7 +15,7 @@ use anyhow::{Context as _, bail};
 
 use self::newsman::Newsman;
 use super::flags::Watch as Flags;
-use super::telling::{self, Telling};
+use super::telling::{self, Lasting, Telling};
 use super::{Exit, World, capture, diagnostics, rules, signals};
 use crate::baseline::{Baseline, BaselineError, Entry};
 use crate::config::{Config, When};
@@ -24,13 +24,18 @@ use crate::model::secret::FingerprintKey;
 use crate::pipeline::{self, Courier, Options, Outcome, Pace, Until};
 use crate::process::{Attribution, Selection};
 use crate::rule::RuleSet;
-use crate::sink::{Place, Rotation, Spec, clean};
+use crate::sink::{Fsync, Place, Rotation, Spec, clean};
 use crate::source::live::{ANY, CALM, Live, Settings};
 use crate::source::{self, Input, filter};
 use crate::tui::{App, Effect, Message, News, Screen, Setup, Speed, Theme};
 
 /// Files of sinks are not put aside while somebody watches.
-const NEVER: Rotation = Rotation { size: None, every: None, keep: 0 };
+const NEVER: Lasting<'_> = Lasting {
+    rotation: Rotation { size: None, every: None, keep: 0 },
+    sync: Fsync::Never,
+    retain: None,
+    metrics: None,
+};
 
 /// Runs the command.
 pub(super) fn run(flags: &Flags, world: &World<'_>) -> anyhow::Result<Exit> {
@@ -64,7 +69,7 @@ pub(super) fn run(flags: &Flags, world: &World<'_>) -> anyhow::Result<Exit> {
     let looked = Looked::open(flags, config)?;
     let telling = match sinks.as_slice() {
         [] => None,
-        sinks => Some(Telling::lasting(sinks, NEVER, world)?),
+        sinks => Some(Telling::lasting(sinks, &NEVER, world, || ())?),
     };
     let followed = rule_files::follow(&config.rules, &reload);
 

@@ -27,6 +27,8 @@ pub struct Pulse {
     pub flows: u64,
     /// Bytes that bodies, heads and early segments hold.
     pub held: u64,
+    /// Bytes of IP fragments that wait for the rest of their datagrams.
+    pub fragments: u64,
     /// Messages by protocol.
     pub messages: BTreeMap<String, u64>,
     /// Finished flows by protocol.

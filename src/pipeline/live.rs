@@ -40,14 +40,21 @@ const COUNT: Duration = Duration::from_secs(1);
 /// How often further sightings are told (CONTRACT: events).
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// When a capture ends by itself.
+/// When a capture ends by itself, and what it keeps to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Until {
     /// After so many frames.
     pub count: Option<u64>,
     /// After so long.
     pub duration: Option<Duration>,
+    /// Where the process has more bytes of memory than that, flows are closed, and begin anew.
+    pub memory: Option<u64>,
 }
+
+/// Memory given back shows late: it is not asked for again before this is over.
+const RELIEF: Duration = Duration::from_secs(10);
+/// Each processor's counts of received frames; the second is of those dropped for want of room in its backlog.
+const SOFTNET: &str = "/proc/net/softnet_stat";
 
 /// Captures until it is stopped or `until` is reached, and tells what is found as it is found. In the end what is under way is
 /// still read, and the summary told.
@@ -70,6 +77,8 @@ pub fn capture(
         rules: Mutex::new(Arc::clone(&rules)),
         edition: AtomicU64::new(0),
         tape: options.tape.as_ref(),
+        relief: AtomicU64::new(0),
+        pulsed: options.pulse || options.metered,
     };
     let settings = options.settings(rules);
     let jobs = options.jobs.max(1);
@@ -89,13 +98,13 @@ pub fn capture(
         let begins = attribution.map(|attribution| begin::watch(scope, attribution));
         for (number, live) in interfaces.into_iter().enumerate() {
             let (queues, spares, words, state) = (queues.clone(), spares.clone(), words.clone(), &state);
-            let (begins, number) = (begins.clone(), options.pulse.then_some(jobs + number));
+            let (begins, number) = (begins.clone(), state.pulsed.then_some(jobs + number));
             threads.push(
                 scope.spawn(move || Reader::new(live, queues, spares, words, begins, state).run(number)),
             );
         }
         drop((queues, words, begins));
-        read.drops = collect(&heard, &state, until.duration, &mut teller, watch);
+        read.drops = collect(&heard, &state, until, &mut teller, watch);
         let mut seconds: f64 = 0.0;
         for thread in threads {
             match thread.join() {
@@ -125,6 +134,10 @@ struct State<'a> {
     /// Grows with each change of the rules.
     edition: AtomicU64,
     tape: Option<&'a Tape>,
+    /// Grows each time that memory is to be given back.
+    relief: AtomicU64,
+    /// Whether threads say how it goes.
+    pulsed: bool,
 }
 
 impl State<'_> {
@@ -166,7 +179,7 @@ fn work(
     engine.live_since(state.start);
     let mut source: Arc<str> = Arc::from("");
     let mut last = (0, Timestamp::default());
-    let mut edition = 0;
+    let (mut edition, mut relief) = (0, 0);
     let mut meter = settings.watched.then(Meter::default);
     let mut told = Instant::now();
     let tell = |engine: &mut Engine, source: &Arc<str>| {
@@ -181,6 +194,14 @@ fn work(
         if edition != newest {
             edition = newest;
             engine.follow(Arc::clone(&state.rules.lock().unwrap_or_else(PoisonError::into_inner)));
+        }
+        let asked = state.relief.load(Ordering::Acquire);
+        if relief != asked {
+            relief = asked;
+            if let Some(lost) = relieve(&mut engine, &source, last) {
+                tell(&mut engine, &source);
+                let _ = words.send(Word::Lost(lost));
+            }
         }
         let mut behind = None;
         match order {
@@ -198,16 +219,14 @@ fn work(
                 batch.clear();
                 // No room for a spare: it is dropped.
                 let _ = spares.try_send(batch);
-                behind = meter.as_ref().map(|_| now().since(last.1));
+                behind = state.pulsed.then(|| now().since(last.1));
             }
             Order::Tick(time) => engine.advance(last.0, time),
         }
         tell(&mut engine, &source);
-        if let Some(meter) = &mut meter
-            && told.elapsed() >= pulse::EVERY
-        {
+        if state.pulsed && told.elapsed() >= pulse::EVERY {
             told = Instant::now();
-            let pulse = Pulse { time: last.1, behind, ..pulse::of_engine(&engine, meter) };
+            let pulse = Pulse { time: last.1, behind, ..pulse::of_engine(&engine, meter.as_mut()) };
             // Where there is no room it is told later.
             let _ = words.try_send(Word::Pulse(worker, Box::new(pulse)));
         }
@@ -215,6 +234,22 @@ fn work(
     engine.finish(last.0, last.1);
     tell(&mut engine, &source);
     engine.stats().clone()
+}
+
+/// Closes all flows of an engine: what they hold is told and given back. What that cost; nothing where there was none.
+fn relieve(engine: &mut Engine, source: &Arc<str>, (frame, time): (u64, Timestamp)) -> Option<Lost> {
+    let (flows, held) = (engine.open() as u64, engine.held() as u64);
+    engine.finish(frame, time);
+    (flows > 0).then(|| Lost {
+        reason: "memory-limit".to_owned(),
+        flow: None,
+        direction: None,
+        count: flows,
+        bytes: held,
+        frames: [frame, frame],
+        source: source.to_string(),
+        last_source: None,
+    })
 }
 
 /// Reads one interface.
@@ -321,7 +356,9 @@ impl<'a> Reader<'a> {
             if let Some(number) = number.filter(|_| told.elapsed() >= pulse::EVERY) {
                 told = Instant::now();
                 let queues = self.queues.iter().map(|queue| (queue.len(), QUEUE)).collect();
-                let pulse = Pulse { time: self.last.1, queues, ..pulse::of_intake(self.intake.stats()) };
+                let fragments = self.intake.memory() as u64;
+                let counts = pulse::of_intake(self.intake.stats());
+                let pulse = Pulse { time: self.last.1, queues, fragments, ..counts };
                 let _ = self.words.try_send(Word::Pulse(number, Box::new(pulse)));
             }
             for note in self.live.notes() {
@@ -437,7 +474,7 @@ fn now() -> Timestamp {
 fn collect(
     heard: &Receiver<Word>,
     state: &State<'_>,
-    duration: Option<Duration>,
+    until: Until,
     teller: &mut Teller<'_>,
     watch: &mut dyn Watch,
 ) -> u64 {
@@ -445,6 +482,7 @@ fn collect(
     let mut again = begun;
     let mut drops = 0;
     let mut pulses = Pulses::default();
+    let mut guard = Guard::new(until.memory);
     loop {
         match heard.recv_timeout(TICK) {
             Ok(Word::Released(capture, released)) => {
@@ -477,10 +515,72 @@ fn collect(
             *state.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
             state.edition.fetch_add(1, Ordering::Release);
         }
-        if teller.is_stopped() || duration.is_some_and(|duration| begun.elapsed() >= duration) {
+        if let Some(softnet) = guard.look(state, watch) {
+            teller.lost(softnet, watch);
+        }
+        if teller.is_stopped() || until.duration.is_some_and(|duration| begun.elapsed() >= duration) {
             state.ended.store(true, Ordering::Relaxed);
         }
     }
+}
+
+/// Looks, now and then, at what no thread sees by itself: the memory of the process, and frames that the kernel dropped before any
+/// socket had them.
+struct Guard {
+    memory: Option<u64>,
+    looked: Instant,
+    relieved: Option<Instant>,
+    softnet: Option<u64>,
+}
+
+impl Guard {
+    fn new(memory: Option<u64>) -> Self {
+        Self { memory, looked: Instant::now(), relieved: None, softnet: softnet() }
+    }
+
+    /// Asks for memory where there is too much of it; what the kernel dropped since the last look.
+    fn look(&mut self, state: &State<'_>, watch: &mut dyn Watch) -> Option<Lost> {
+        if self.looked.elapsed() < COUNT {
+            return None;
+        }
+        self.looked = Instant::now();
+        if let (Some(limit), Some(resident)) = (self.memory, super::resident())
+            && resident > limit
+            && self.relieved.is_none_or(|relieved| relieved.elapsed() >= RELIEF)
+        {
+            self.relieved = Some(Instant::now());
+            state.relief.fetch_add(1, Ordering::Release);
+            watch.note(&format!(
+                "{} MiB of memory are more than the {} MiB allowed: flows are closed and begin anew",
+                resident >> 20,
+                limit >> 20
+            ));
+        }
+        let now = softnet();
+        let dropped =
+            now?.checked_sub(std::mem::replace(&mut self.softnet, now)?).filter(|&dropped| dropped > 0)?;
+        // Of which interface, and whether a filter would have refused them, nobody knows.
+        Some(Lost {
+            reason: "softnet-drop".to_owned(),
+            flow: None,
+            direction: None,
+            count: dropped,
+            bytes: 0,
+            frames: [0, 0],
+            source: SOFTNET.to_owned(),
+            last_source: None,
+        })
+    }
+}
+
+/// Frames that were dropped before any socket had them, on all processors, where the system tells.
+fn softnet() -> Option<u64> {
+    softnet_drops(&std::fs::read_to_string(SOFTNET).ok()?)
+}
+
+fn softnet_drops(text: &str) -> Option<u64> {
+    let second = |line: &str| u64::from_str_radix(line.split_ascii_whitespace().nth(1)?, 16).ok();
+    text.lines().map(second).sum()
 }
 
 #[cfg(test)]
@@ -500,6 +600,8 @@ mod tests {
             rules: Mutex::new(Arc::new(RuleSet::load(false, &[]).unwrap())),
             edition: AtomicU64::new(0),
             tape: None,
+            relief: AtomicU64::new(0),
+            pulsed: false,
         };
         // An interface that is not there is waited for: no right is needed.
         let settings =
@@ -531,5 +633,50 @@ mod tests {
             matches!(orders.try_recv(), Ok(Order::Batch(_, batch)) if batch.extent() == Some((1, 60, [1, 1])))
         );
         assert_eq!([state.admits(), state.admits(), state.admits()], [true, true, false]);
+    }
+
+    #[test]
+    fn drops_before_any_socket_are_counted_on_all_processors() {
+        let text =
+            "0001d4c0 0000000a 00000003 0 0 0 0 0 0 0 00000000\n0000ffff 00000010 00000000 0 0 0 0 0 0 0 0\n";
+        assert_eq!(softnet_drops(text), Some(26));
+        assert_eq!(softnet_drops("what is this"), None);
+    }
+
+    #[test]
+    fn too_much_memory_is_given_back_once_in_a_while() {
+        struct Notes(Vec<String>);
+        impl Watch for Notes {
+            fn problem(&mut self, _: &str) {}
+            fn note(&mut self, note: &str) {
+                self.0.push(note.to_owned());
+            }
+            fn skipped(&mut self, _: &str) {}
+            fn progress(&mut self, _: u64, _: u64) {}
+        }
+        let stop = AtomicBool::new(false);
+        let state = State {
+            ended: AtomicBool::new(false),
+            stop: &stop,
+            start: now(),
+            left: None,
+            rules: Mutex::new(Arc::new(RuleSet::load(false, &[]).unwrap())),
+            edition: AtomicU64::new(0),
+            tape: None,
+            relief: AtomicU64::new(0),
+            pulsed: false,
+        };
+        let past = Instant::now().checked_sub(2 * COUNT).unwrap();
+        for (limit, asked) in [(Some(1), 1), (Some(u64::MAX), 0), (None, 0)] {
+            let mut notes = Notes(Vec::new());
+            let before = state.relief.load(Ordering::Relaxed);
+            let mut guard = Guard { memory: limit, looked: past, relieved: None, softnet: None };
+            for _ in 0..3 {
+                guard.looked = past;
+                guard.look(&state, &mut notes);
+            }
+            assert_eq!(state.relief.load(Ordering::Relaxed) - before, asked);
+            assert_eq!(notes.0.len() as u64, asked, "{:?}", notes.0);
+        }
     }
 }

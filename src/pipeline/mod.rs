@@ -4,6 +4,7 @@ mod batch;
 mod begin;
 mod live;
 mod meter;
+mod metrics;
 mod pulse;
 mod queued;
 mod replay;
@@ -27,7 +28,8 @@ use crate::rule::RuleSet;
 use crate::source::{self, CaptureFile, Input, Joined, Next, Source, SourceError};
 
 pub use live::{Until, capture};
-pub use queued::{Queued, Tell};
+pub use metrics::Metrics;
+pub use queued::{Gauge, Queued, Tell};
 pub use replay::{Pace, replay};
 pub use screen::{Courier, Outside, Signals, show};
 pub use stream::is_stream;
@@ -55,6 +57,8 @@ pub struct Options {
     pub explain: bool,
     /// Whether [`Watch::pulse`] is told how the run goes, and findings come with their story.
     pub pulse: bool,
+    /// Whether [`Watch::pulse`] is told how a live capture goes, without what only people look at.
+    pub metered: bool,
     /// What fingerprints are made with.
     pub key: FingerprintKey,
     /// Takes the frames of what can be read once only, for its leaking flows.
@@ -156,7 +160,15 @@ const LOOK: u64 = 4096;
 /// A stream whose newest frame is not older than this is live: its time goes on while nothing comes.
 const LIVE: Duration = Duration::from_secs(60);
 /// Frames reach a live stream so much later than they were captured.
-const LAG: Duration = Duration::from_millis(200);
+const LAG: Duration = Duration::from_millis(50);
+
+/// Bytes of memory that this process has, where the system tells.
+#[must_use]
+pub fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
+}
 
 /// What is read as one capture: its name, and where its frames come from, if they are of several files.
 #[derive(Clone)]

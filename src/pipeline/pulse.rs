@@ -14,11 +14,11 @@ pub(super) const EVERY: Duration = Duration::from_millis(250);
 const FLOWS: usize = 1000;
 
 /// What an engine and the meter beside it say.
-pub(super) fn of_engine(engine: &Engine, meter: &mut Meter) -> Pulse {
+pub(super) fn of_engine(engine: &Engine, meter: Option<&mut Meter>) -> Pulse {
     Pulse {
         open: engine.open() as u64,
         held: engine.held() as u64,
-        live: meter.flows(engine),
+        live: meter.map_or_else(Vec::new, |meter| meter.flows(engine)),
         ..of_intake(engine.stats())
     }
 }
@@ -74,6 +74,7 @@ impl Pulses {
             sum.open += part.open;
             sum.flows += part.flows;
             sum.held += part.held;
+            sum.fragments += part.fragments;
             sum.behind = sum.behind.max(part.behind);
             sum.gaps.0 += part.gaps.0;
             sum.gaps.1 += part.gaps.1;

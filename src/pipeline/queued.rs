@@ -1,8 +1,8 @@
 //! A sink behind a queue and a thread of its own: however slow or dead it is, nobody waits for it.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,16 +27,52 @@ pub type Tell = Box<dyn Fn(&str) + Send>;
 
 /// The near end of the queue.
 pub struct Queued {
-    events: Option<Sender<Event>>,
+    events: Option<Sender<(Instant, Event)>>,
     done: Receiver<()>,
     state: Arc<State>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     lost: AtomicU64,
     /// Its reader has gone: a clean end.
     gone: AtomicBool,
+    failing: AtomicBool,
+    /// Events that were given and not yet taken.
+    waiting: AtomicU64,
+    /// Since when the event at hand waits.
+    at_hand: Mutex<Option<Instant>>,
+}
+
+/// How a sink behind a queue goes.
+#[derive(Clone, Debug)]
+pub struct Gauge(Arc<State>);
+
+impl Gauge {
+    /// Events that wait.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.0.waiting.load(Ordering::Relaxed)
+    }
+
+    /// How old the oldest of them is: that at hand, for they are taken in order.
+    #[must_use]
+    pub fn lag(&self) -> Duration {
+        let at_hand = *self.0.at_hand.lock().unwrap_or_else(PoisonError::into_inner);
+        at_hand.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Events that did not reach it.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.0.lost.load(Ordering::Relaxed)
+    }
+
+    /// Whether it failed last.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.0.failing.load(Ordering::Relaxed)
+    }
 }
 
 impl Queued {
@@ -60,6 +96,12 @@ impl Queued {
         })?;
         Ok(Self { events: Some(give), done, state })
     }
+
+    /// How it goes.
+    #[must_use]
+    pub fn gauge(&self) -> Gauge {
+        Gauge(Arc::clone(&self.state))
+    }
 }
 
 impl Sink for Queued {
@@ -68,9 +110,11 @@ impl Sink for Queued {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let Some(events) = &self.events else { return Err(io::ErrorKind::BrokenPipe.into()) };
-        match events.try_send(event.clone()) {
+        self.state.waiting.fetch_add(1, Ordering::Relaxed);
+        match events.try_send((Instant::now(), event.clone())) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(_)) => {
+                self.state.waiting.fetch_sub(1, Ordering::Relaxed);
                 self.state.lost.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             }
@@ -106,14 +150,17 @@ struct Far {
 }
 
 impl Far {
-    fn run(mut self, events: &Receiver<Event>) {
+    fn run(mut self, events: &Receiver<(Instant, Event)>) {
         let mut dropped = 0;
         let mut since: Option<Instant> = None;
         let mut shown = Instant::now();
         loop {
             let is_pause = match events.recv_timeout(if since.is_some() { PAUSE } else { RETRY }) {
-                Ok(event) => {
+                Ok((given, event)) => {
+                    self.at_hand(Some(given));
                     let taken = self.sink.event(&event);
+                    self.at_hand(None);
+                    self.state.waiting.fetch_sub(1, Ordering::Relaxed);
                     self.went(taken, 1);
                     since.get_or_insert_with(Instant::now);
                     false
@@ -144,12 +191,17 @@ impl Far {
         self.went(finished, 0);
     }
 
+    fn at_hand(&self, since: Option<Instant>) {
+        *self.state.at_hand.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
     /// A sink that fails is tried again with the next event; that is told once, and how it ended.
     fn went(&mut self, result: io::Result<()>, events: u64) {
         match result {
             Ok(()) if self.failing > 0 && events > 0 => {
                 (self.tell)(&format!("the sink {} takes events again", self.name));
                 self.failing = 0;
+                self.state.failing.store(false, Ordering::Relaxed);
             }
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
@@ -160,6 +212,7 @@ impl Far {
                     (self.tell)(&format!("the sink {} fails: {error}", self.name));
                 }
                 self.failing += 1;
+                self.state.failing.store(true, Ordering::Relaxed);
                 self.state.lost.fetch_add(events, Ordering::Relaxed);
             }
         }
@@ -168,8 +221,6 @@ impl Far {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
     use crate::sink::example;
 
@@ -210,8 +261,11 @@ mod tests {
         for _ in 0..20 {
             queued.event(event).unwrap();
         }
+        let gauge = queued.gauge();
+        assert!(gauge.waiting() >= 4 && gauge.lost() > 0);
         drop(go);
         let error = queued.finish().unwrap_err().to_string();
+        assert_eq!((gauge.waiting(), gauge.lag()), (0, Duration::ZERO));
         let taken = taken.load(Ordering::Relaxed);
         assert!((4..=5).contains(&taken), "{taken}");
         assert_eq!(error, format!("{} events did not reach it", 20 - taken));

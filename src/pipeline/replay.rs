@@ -170,7 +170,7 @@ impl Player {
         }
         self.told = Some(Instant::now());
         let intake = pulse::of_intake(self.intake.stats());
-        let engine_says = pulse::of_engine(engine, &mut self.meter);
+        let engine_says = pulse::of_engine(engine, Some(&mut self.meter));
         let position = Some((self.done + position, self.total));
         let mut not_inspected = engine_says.not_inspected;
         for (why, count) in intake.not_inspected {

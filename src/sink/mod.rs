@@ -16,6 +16,7 @@ mod record;
 mod rotate;
 mod sarif;
 mod say;
+mod sqlite;
 mod syslog;
 mod table;
 mod text;
@@ -37,9 +38,10 @@ pub use json::Json;
 pub use markdown::Markdown;
 pub use ndjson::{Ndjson, line, read};
 pub use pcapng::{FrameFile, Pcapng};
-pub use rotate::Rotation;
+pub use rotate::{Fsync, Rotation};
 pub use sarif::Sarif;
 pub use say::sentence;
+pub use sqlite::Sqlite;
 pub use syslog::Address;
 pub use table::Table;
 pub use text::{clean, paint, severity_style, wrap};
@@ -89,6 +91,10 @@ static WEBHOOK: Format =
     Format::stream("webhook", "ndjson by POST, in batches: webhook:https://HOST/PATH", |out, _| {
         Box::new(Ndjson::new(out))
     });
+
+/// What goes into a database; a sink only. What is written by an output is the event itself.
+static SQLITE: Format =
+    Format::stream("sqlite", "SQLite, one row a leak: sqlite:leaks.db", |out, _| Box::new(Ndjson::new(out)));
 
 /// Columns of what is written to a file for people.
 const FILE_WIDTH: usize = 100;
@@ -173,6 +179,8 @@ pub enum Place {
     Syslog(Address),
     /// The URL of an HTTP server.
     Webhook(String),
+    /// A database.
+    Database(PathBuf),
 }
 
 /// How sinks are opened.
@@ -186,6 +194,10 @@ pub struct Opening {
     pub rotation: Option<Rotation>,
     /// Where what cannot be sent yet is kept.
     pub spool: PathBuf,
+    /// When what was written has to be on the disk.
+    pub sync: Fsync,
+    /// How long rows of a database are kept after they were last written.
+    pub retain: Option<std::time::Duration>,
 }
 
 /// What is wrong with a format or a sink as it was named.
@@ -231,8 +243,8 @@ pub fn known() -> String {
 
 /// What is a sink but no format of standard output, each with a line on it.
 #[must_use]
-pub fn remote() -> [(&'static str, &'static str); 2] {
-    [&SYSLOG, &WEBHOOK].map(|format| (format.name, format.about))
+pub fn remote() -> [(&'static str, &'static str); 3] {
+    [&SQLITE, &SYSLOG, &WEBHOOK].map(|format| (format.name, format.about))
 }
 
 impl std::str::FromStr for Spec {
@@ -247,6 +259,12 @@ impl std::str::FromStr for Spec {
                     || SpecError::Place { name: "syslog", place: clean(place).into_owned(), wanted };
                 Ok(Self { format: &SYSLOG, place: Place::Syslog(Address::parse(place).ok_or_else(refused)?) })
             }
+            "sqlite" => match place {
+                "" | "-" => {
+                    Err(SpecError::Place { name: "sqlite", place: place.to_owned(), wanted: "sqlite:FILE" })
+                }
+                path => Ok(Self { format: &SQLITE, place: Place::Database(PathBuf::from(path)) }),
+            },
             "webhook" if place.starts_with("http://") || place.starts_with("https://") => {
                 Ok(Self { format: &WEBHOOK, place: Place::Webhook(place.to_owned()) })
             }
@@ -272,7 +290,9 @@ impl fmt::Display for Spec {
         match &self.place {
             Place::Standard => write!(f, "{}:-", self.format.name),
             Place::Error => write!(f, "{} on standard error", self.format.name),
-            Place::File(path) => write!(f, "{}:{}", self.format.name, clean(&path.to_string_lossy())),
+            Place::File(path) | Place::Database(path) => {
+                write!(f, "{}:{}", self.format.name, clean(&path.to_string_lossy()))
+            }
             Place::Syslog(address) => write!(f, "syslog:{address}"),
             Place::Webhook(url) => write!(f, "webhook:{}", webhook::shown(url)),
         }
@@ -296,8 +316,11 @@ impl Spec {
             (Place::Error, _) => (Box::new(LineWriter::new(io::stderr())), opening.style),
             (Place::File(path), None) => (file(path, mode)?, in_file),
             (Place::File(path), Some(rotation)) => {
-                let file = rotate::Rotating::open(path, mode, rotation, head)?;
+                let file = rotate::Rotating::open(path, mode, rotation, head)?.synced(opening.sync);
                 return Ok((self.format.open)(Box::new(file), in_file));
+            }
+            (Place::Database(path), _) => {
+                return Ok(Box::new(Sqlite::open(path, mode, opening.sync, opening.retain)?));
             }
             (Place::Syslog(address), _) => (Box::new(syslog::Wire::new(address.clone())), in_file),
             (Place::Webhook(url), _) => (Box::new(webhook::Post::open(url, &opening.spool)?), in_file),
@@ -399,6 +422,8 @@ mod tests {
             private: true,
             rotation: None,
             spool: folder.path().to_owned(),
+            sync: Fsync::Never,
+            retain: None,
         };
         spec.open(&opening).unwrap().finish().unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);

@@ -18,6 +18,18 @@ pub struct Rotation {
     pub keep: u32,
 }
 
+/// When what was written has to be on the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fsync {
+    /// When the system sees fit; and before a file is put aside.
+    #[default]
+    Never,
+    /// So long after it was written, at the latest (and when the next batch is shown).
+    Every(Duration),
+    /// Before the next batch of events is taken.
+    Always,
+}
+
 /// The file and when it was begun.
 pub(super) struct Rotating {
     path: PathBuf,
@@ -30,6 +42,9 @@ pub(super) struct Rotating {
     begun: Instant,
     /// A line broke off: the next begins with a line break.
     is_torn: bool,
+    sync: Fsync,
+    /// Since when there is something that was not synced.
+    unsynced: Option<Instant>,
 }
 
 impl Rotating {
@@ -44,7 +59,14 @@ impl Rotating {
             size,
             begun: Instant::now(),
             is_torn: false,
+            sync: Fsync::Never,
+            unsynced: None,
         })
+    }
+
+    /// With this policy.
+    pub(super) fn synced(self, sync: Fsync) -> Self {
+        Self { sync, ..self }
     }
 
     fn is_due(&self, more: usize) -> bool {
@@ -58,7 +80,7 @@ impl Rotating {
         self.file.sync_all()?;
         put_aside(&self.path, self.rotation.keep)?;
         (self.file, self.size) = begin(&self.path, self.mode, self.head)?;
-        (self.begun, self.is_torn) = (Instant::now(), false);
+        (self.begun, self.is_torn, self.unsynced) = (Instant::now(), false, None);
         Ok(())
     }
 }
@@ -89,6 +111,7 @@ impl Write for Rotating {
             self.file.write_all(b"\n")?;
             self.is_torn = false;
         }
+        self.unsynced.get_or_insert_with(Instant::now);
         let mut rest = line;
         while !rest.is_empty() {
             match self.file.write(rest) {
@@ -107,6 +130,15 @@ impl Write for Rotating {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        let is_due = self.unsynced.is_some_and(|since| match self.sync {
+            Fsync::Never => false,
+            Fsync::Every(span) => since.elapsed() >= span,
+            Fsync::Always => true,
+        });
+        if is_due {
+            self.file.sync_data()?;
+            self.unsynced = None;
+        }
         Ok(())
     }
 }
@@ -162,6 +194,26 @@ mod tests {
             file.write_all(line.as_bytes()).unwrap();
         }
         assert_eq!(texts(folder.path()), [("l".to_owned(), "two\n".to_owned())]);
+    }
+
+    #[test]
+    fn what_was_written_is_on_the_disk_when_the_policy_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("l");
+        let rotation = Rotation { size: None, every: None, keep: 0 };
+        let day = Duration::from_secs(86_400);
+        for (sync, is_synced) in [
+            (Fsync::Never, false),
+            (Fsync::Every(day), false),
+            (Fsync::Every(Duration::ZERO), true),
+            (Fsync::Always, true),
+        ] {
+            let mut file = Rotating::open(&path, 0o600, rotation, b"").unwrap().synced(sync);
+            file.write_all(b"one\n").unwrap();
+            assert!(file.unsynced.is_some());
+            file.flush().unwrap();
+            assert_eq!(file.unsynced.is_none(), is_synced, "{sync:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floor of each room (docs/ARCHITECTURE.md). A module uses lower floors only; rooms of one floor do not know each other.
-const FLOORS: [(&str, u32); 19] = [
+const FLOORS: [(&str, u32); 20] = [
     ("model", 1),
     // What is not told again: the faces change it, so that it lies below them.
     ("baseline", 2),
@@ -23,6 +23,7 @@ const FLOORS: [(&str, u32); 19] = [
     ("report", 3),
     ("engine", 4),
     ("pipeline", 5),
+    ("privilege", 5),
     ("redaction", 6),
     ("config", 6),
     // The command line reads its settings: the top floor has two steps.

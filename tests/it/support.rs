@@ -141,6 +141,7 @@ pub(crate) fn options(jobs: usize) -> Options {
         join: false,
         explain: false,
         pulse: false,
+        metered: false,
         key: FingerprintKey::new(b"the key of the tests"),
         tape: None,
         stop: Arc::new(AtomicBool::new(false)),

@@ -200,6 +200,7 @@ fn capture(path: &Path, rules: RuleSet, world: &World<'_>, out: &mut dyn Write) 
         join: false,
         explain: true,
         pulse: false,
+        metered: false,
         key: crate::config::key::fingerprint_key(world.environment)?.0,
         tape: None,
         stop: super::super::signals::stop().context("cannot handle signals")?,

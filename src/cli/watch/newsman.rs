@@ -1,6 +1,5 @@
 //! What a run says becomes news for the screen, and events for the sinks beside it.
 
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -134,7 +133,7 @@ impl Watch for Watching<'_> {
     }
 
     fn pulse(&mut self, mut pulse: Box<Pulse>) {
-        pulse.memory = memory();
+        pulse.memory = crate::pipeline::resident();
         self.courier.bring(News::Pulse(pulse));
     }
 
@@ -158,11 +157,4 @@ impl Watch for Watching<'_> {
     }
 
     fn progress(&mut self, _bytes: u64, _leaks: u64) {}
-}
-
-/// Bytes of memory of this process, where the system tells.
-fn memory() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
 }

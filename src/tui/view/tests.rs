@@ -88,6 +88,7 @@ fn pulse() -> Pulse {
         open: 3,
         flows: 132,
         held: 3 << 20,
+        fragments: 0,
         messages: counts(&[("http/1.1", 310)]),
         protocols: counts(&[("http/1.1", 120), ("tls", 10)]),
         not_inspected: counts(&[("encrypted", 10)]),

@@ -69,18 +69,32 @@ fn warm(piped: &mut Piped, write: Write, file: &[Kept], first: usize) -> Vec<u8>
 
 type Write = fn(&[Kept]) -> Vec<u8>;
 
+/// Within a second: at the first try, or where the machine is busy at the second or third.
+#[track_caller]
+fn within_a_second(attempt: impl Fn() -> Duration) {
+    let spans: Vec<Duration> = (0..3)
+        .map(|_| attempt())
+        .scan(false, |is_over, span| {
+            (!std::mem::replace(is_over, span < Duration::from_secs(1))).then_some(span)
+        })
+        .collect();
+    assert!(spans.last().is_some_and(|span| *span < Duration::from_secs(1)), "{spans:?}");
+}
+
 #[test]
 fn a_leak_is_told_within_a_second_of_its_answer() {
     for write in [capture as Write, pcapng] {
-        let room = Room::new();
-        let mut piped = Piped::new(&room, &["--severity", "high"]);
-        let frames = aged(&two_leaks(), Duration::ZERO);
-        let rest = warm(&mut piped, write, &frames, leaking().len());
-        let since = piped.write(&rest);
-        let (leak, after) = piped.event(since);
-        assert_eq!((&leak["rule"], &leak["http"]["status"]), (&"stripe-secret-key".into(), &200.into()));
-        assert!(after < Duration::from_secs(1), "{after:?}");
-        piped.end();
+        within_a_second(|| {
+            let room = Room::new();
+            let mut piped = Piped::new(&room, &["--severity", "high"]);
+            let frames = aged(&two_leaks(), Duration::ZERO);
+            let rest = warm(&mut piped, write, &frames, leaking().len());
+            let since = piped.write(&rest);
+            let (leak, after) = piped.event(since);
+            assert_eq!((&leak["rule"], &leak["http"]["status"]), (&"stripe-secret-key".into(), &200.into()));
+            piped.end();
+            after
+        });
     }
 }
 
@@ -92,16 +106,18 @@ fn a_request_without_an_answer_is_told_within_a_second_though_nothing_more_comes
         // A file that comes slowly, or a clock that is wrong.
         (capture, Duration::from_secs(90 * 86_400)),
     ] {
-        let room = Room::new();
-        let mut piped = Piped::new(&room, &["--severity", "high"]);
-        let asked = exchange(51_001, OTHER).frames();
-        let frames = aged(&[leaking(), asked[..4].to_vec()].concat(), age);
-        let rest = warm(&mut piped, write, &frames, leaking().len());
-        let since = piped.write(&rest);
-        let (leak, after) = piped.event(since);
-        assert!(leak["http"]["status"].is_null(), "{leak}");
-        assert!(after < Duration::from_secs(1), "{after:?}");
-        piped.end();
+        within_a_second(|| {
+            let room = Room::new();
+            let mut piped = Piped::new(&room, &["--severity", "high"]);
+            let asked = exchange(51_001, OTHER).frames();
+            let frames = aged(&[leaking(), asked[..4].to_vec()].concat(), age);
+            let rest = warm(&mut piped, write, &frames, leaking().len());
+            let since = piped.write(&rest);
+            let (leak, after) = piped.event(since);
+            assert!(leak["http"]["status"].is_null(), "{leak}");
+            piped.end();
+            after
+        });
     }
 }
 

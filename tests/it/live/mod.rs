@@ -2,6 +2,7 @@
 
 mod ends;
 pub(crate) mod net;
+mod operations;
 mod pipes;
 mod rights;
 mod run;

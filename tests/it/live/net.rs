@@ -196,6 +196,11 @@ impl Running {
         None
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A signal to it and all that it started; it was started as a group of its own.
     pub(crate) fn signal_group(&self, name: &str) {
         let kill = format!("kill -s {name} -- -{}", self.child.id());

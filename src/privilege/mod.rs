@@ -1,0 +1,71 @@
+//! Rights given up once the capture is open: the user, capabilities, the file system, system calls.
+//!
+//! Each step by itself: what cannot be given up is told, and the rest is given up all the same.
+
+#[cfg(target_os = "linux")]
+mod linux;
+
+use std::path::PathBuf;
+
+/// What is to be given up.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// Become this user, by name or number. Only root can.
+    pub user: Option<String>,
+    /// Which capabilities stay.
+    pub capabilities: Capabilities,
+    /// Only these parts of the file system stay within reach; `None`: all of it.
+    pub files: Option<Files>,
+    /// Whether system calls that no capture needs are refused from here on.
+    pub calls: bool,
+}
+
+/// Which capabilities stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capabilities {
+    /// As they are.
+    Kept,
+    /// Of those there are, these alone.
+    Only {
+        /// `CAP_NET_RAW`: an interface that comes back can be captured on again.
+        capturing: bool,
+        /// `CAP_SYS_PTRACE` and `CAP_DAC_READ_SEARCH`: processes of other users are seen.
+        processes: bool,
+    },
+}
+
+impl Default for Capabilities {
+    fn default() -> Self {
+        Self::Only { capturing: false, processes: false }
+    }
+}
+
+/// Parts of the file system, with all below.
+#[derive(Clone, Debug, Default)]
+pub struct Files {
+    /// To be read.
+    pub read: Vec<PathBuf>,
+    /// To be read and written.
+    pub write: Vec<PathBuf>,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// What was given up, in words.
+    pub up: Vec<String>,
+    /// What could not be, and why.
+    pub failures: Vec<String>,
+}
+
+/// The first step, before any thread is begun: user, capabilities and files hold for this thread and those that it begins.
+#[must_use]
+pub fn give_up(wish: &Wish) -> Given {
+    let mut given = Given::default();
+    #[cfg(target_os = "linux")]
+    linux::give_up(wish, &mut given);
+    #[cfg(not(target_os = "linux"))]
+    given.failures.push("this system has no rights that leaktap knows how to give up".to_owned());
+    let _ = wish;
+    given
+}

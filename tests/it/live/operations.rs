@@ -1,0 +1,184 @@
+//! A capture as a service: metrics, rights given up, a database, memory within its limit.
+
+use std::fs;
+
+use rusqlite::Connection;
+
+use super::net::{Net, Running};
+use super::{STRIPE, leaking};
+
+/// What curl gets in the first namespace: status and body.
+fn get(net: &Net, path: &str) -> (String, String) {
+    let url = format!("http://127.0.0.1:9464{path}");
+    let output = net.command(0, "curl").args(["-s", "-w", "\n%{http_code}", &url]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (body, status) = text.rsplit_once('\n').unwrap();
+    (status.to_owned(), body.to_owned())
+}
+
+#[test]
+fn prometheus_is_told_how_it_goes() {
+    let Some(net) = Net::new() else { return };
+    let _server = net.server(0);
+    let capture = net.capture(
+        0,
+        &["-i", "lo", "--filter", "tcp port 8080", "--metrics", "9464", "--sink", "ndjson:out/leaks.ndjson"],
+    );
+    net.curl(0, &[leaking("127.0.0.1")]);
+    capture.event("leak");
+    // A thread says how it goes a few times a second.
+    let text = loop {
+        let (status, text) = get(&net, "/metrics");
+        assert_eq!(status, "200");
+        if text.lines().any(|line| line.starts_with("leaktap_messages_total")) {
+            break text;
+        }
+    };
+    let value = |name: &str| -> f64 {
+        let line =
+            text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
+        line.unwrap_or_else(|| panic!("{name} in\n{text}")).rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    assert_eq!(value("leaktap_leaks_total{rule=\"stripe-secret-key\",severity=\"high\"}"), 1.0);
+    assert!(value("leaktap_frames_total") >= 8.0 && value("leaktap_bytes_total") > 500.0);
+    assert!(value("leaktap_flows_total") >= 1.0);
+    assert!(value("leaktap_memory_bytes{part=\"resident\"}") > 1e6);
+    assert_eq!(value("leaktap_memory_bytes{part=\"kernel-buffer\"}"), f64::from(64 << 20));
+    assert!(value("leaktap_queue_room_batches{worker=\"0\"}") > 0.0);
+    for sink in ["ndjson:-", "ndjson:out/leaks.ndjson"] {
+        assert_eq!(value(&format!("leaktap_sink_queue_events{{sink=\"{sink}\"}}")), 0.0);
+        assert_eq!(value(&format!("leaktap_sink_failing{{sink=\"{sink}\"}}")), 0.0);
+    }
+    assert!(value("leaktap_behind_seconds") < 10.0);
+    assert!(!text.contains(STRIPE));
+    let (status, body) = get(&net, "/health");
+    assert_eq!((status.as_str(), body.contains("\"status\":\"ok\"")), ("200", true), "{body}");
+    assert_eq!(get(&net, "/").0, "404");
+    assert_eq!(capture.end().0, 0);
+}
+
+/// A line of what the kernel says of a process.
+fn says(id: u32, name: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
+    line.trim().to_owned()
+}
+
+/// `CAP_NET_RAW` alone, as a mask; with `CAP_DAC_READ_SEARCH` and `CAP_SYS_PTRACE`; none.
+const RAW: u64 = 0x2000;
+const PROCESSES: u64 = 0x8_2004;
+const NONE: u64 = 0;
+
+/// A mask of capabilities that the kernel tells of a process.
+fn mask(id: u32, set: &str) -> u64 {
+    u64::from_str_radix(&says(id, set), 16).unwrap()
+}
+
+#[test]
+fn rights_are_given_up_and_the_capture_goes_on() {
+    let Some(net) = Net::new() else { return };
+    let _server = net.server(0);
+    for way in super::WAYS {
+        for (arguments, user, left, filter) in [
+            (&["--user", "nobody"][..], "65534", PROCESSES, "2"),
+            (&["--user", "nobody", "--no-processes"], "65534", RAW, "2"),
+            (&["--user", "nobody", "--no-return", "--no-processes"], "65534", NONE, "2"),
+            (&["--no-processes", "--keep", "calls"], "0", RAW, "0"),
+        ] {
+            let case = format!("{way} {arguments:?}");
+            let capture = net.capture(0, &[&["-i", "lo", "--backend", way], arguments].concat());
+            let id = capture.id();
+            assert_eq!(says(id, "Uid").split_whitespace().next(), Some(user), "{case}");
+            for set in ["CapEff", "CapPrm"] {
+                // What this test has not got cannot be left.
+                let own = mask(std::process::id(), "CapPrm");
+                assert_eq!(mask(id, set), left & own, "{case} {set}");
+            }
+            assert_eq!(says(id, "Seccomp"), filter, "{case}");
+            net.curl(0, &[leaking("127.0.0.1")]);
+            assert_eq!(capture.event("leak")["rule"], "stripe-secret-key", "{case}");
+            assert_eq!(capture.end().0, 0, "{case}");
+        }
+    }
+    let capture = net.capture(0, &["-i", "lo", "--keep", "user,capabilities,files", "--keep", "calls"]);
+    assert_eq!(mask(capture.id(), "CapEff"), mask(std::process::id(), "CapEff"));
+    assert_eq!(says(capture.id(), "Seccomp"), "0");
+    assert_eq!(capture.end().0, 0);
+}
+
+#[test]
+fn an_interface_that_comes_back_is_captured_on_without_other_rights() {
+    let Some(net) = Net::new() else { return };
+    let _far = net.server(1);
+    let capture = net.capture(0, &["-i", "va", "--user", "nobody", "--no-processes"]);
+    net.ip(0, "link set va down");
+    capture.said(|line| line.contains("it is captured on again once it is back"));
+    net.ip(0, "link set va up");
+    capture.said(|line| line.contains("va is up: capturing on it"));
+    net.curl(0, &[leaking("10.9.0.2")]);
+    assert_eq!(capture.event("leak")["rule"], "stripe-secret-key");
+    assert_eq!(capture.end().0, 0);
+}
+
+#[test]
+fn what_cannot_be_given_up_is_told() {
+    let Some(net) = Net::new() else { return };
+    let running = net.leaktap(0, &["capture", "-v", "-i", "lo", "--user", "nosuchuser"]);
+    running.said(|line| line.contains("the user could not be given up: there is no user nosuchuser"));
+    running.said(|line| line.contains(": capturing on "));
+    assert_eq!(running.end().0, 0);
+}
+
+#[test]
+fn a_database_holds_one_row_a_leak_from_run_to_run() {
+    let Some(net) = Net::new() else { return };
+    let _server = net.server(0);
+    let sink = "sqlite:out/leaks.db";
+    for run in 1..=2 {
+        let capture =
+            net.capture(0, &["-i", "lo", "--filter", "tcp port 8080", "--sink", sink, "--fsync", "always"]);
+        for _ in 0..3 {
+            net.curl(0, &[leaking("127.0.0.1")]);
+        }
+        capture.event("leak");
+        let (code, _, said) = capture.end();
+        assert_eq!(code, 0, "{said}");
+        let database = Connection::open(net.path("out/leaks.db")).unwrap();
+        let rows: (i64, i64) = database
+            .query_row(
+                "SELECT count(*), sum(sightings) FROM leaks WHERE rule = 'stripe-secret-key'",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .unwrap();
+        // Frames of a live capture are counted anew: each run's leak is its own, its three sightings are one row.
+        assert_eq!(rows, (run, 3 * run));
+        let text: String =
+            database.query_row("SELECT group_concat(event) FROM leaks", [], |row| row.get(0)).unwrap();
+        assert!(!text.contains(STRIPE));
+    }
+}
+
+#[test]
+fn memory_beyond_the_limit_is_given_back_and_that_is_told() {
+    let Some(net) = Net::new() else { return };
+    let _server = net.server(0);
+    let capture = net.capture(0, &["-i", "lo", "--memory", "1", "--filter", "tcp"]);
+    // A connection that stays open is a flow to close.
+    let mut client = net.command(0, "python3");
+    client.args([
+        "-c",
+        "import socket, time\ns = socket.create_connection(('127.0.0.1', 8080))\nwhile True:\n s.sendall(b'GET /ok HTTP/1.1\\r\\nHost: x\\r\\nX: y')\n time.sleep(0.1)",
+    ]);
+    let _client = Running::start(client);
+    let lost = capture.event("lost");
+    assert_eq!(
+        (&lost["reason"], &lost["flow"]),
+        (&"memory-limit".into(), &serde_json::Value::Null),
+        "{lost}"
+    );
+    capture.said(|line| line.contains("MiB allowed: flows are closed and begin anew"));
+    net.curl(0, &[leaking("127.0.0.1")]);
+    assert_eq!(capture.event("leak")["rule"], "stripe-secret-key");
+    capture.end();
+}
