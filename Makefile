@@ -5,7 +5,7 @@ APT   := apt-get -o DPkg::Lock::Timeout=300 -y -q
 PCAP   = $(shell printf 'int main(void){return 0;}' | cc -x c - -lpcap -o /dev/null 2>/dev/null && echo yes)
 FEATURES = $(if $(PCAP),,--no-default-features)
 
-.PHONY: help demo test soak lint deny deps build bench bench-baseline bench-compare bench-stages quality captures fuzz fuzz-deps fuzz-corpus clean
+.PHONY: help demo test soak lint deny deps build bench bench-baseline bench-compare bench-live bench-stages quality captures fuzz fuzz-deps fuzz-corpus clean
 
 help:
 	@echo 'make demo      install what is missing, build, scan the captures that come with the project'
@@ -14,7 +14,7 @@ help:
 	@echo 'make lint      format, clippy, and make deny where cargo-deny is installed'
 	@echo 'make deny      licences, bans and sources of the dependencies'
 	@echo 'make bench     speed beside tcpdump, memory, and whether all is found; BENCH="--full bulk" for real sizes'
-	@echo 'make bench-stages | bench-baseline | bench-compare   see docs/PERFORMANCE.md'
+	@echo 'make bench-stages | bench-baseline | bench-compare | bench-live   see docs/PERFORMANCE.md'
 	@echo 'make quality   false alarms per MB on the files of installed packages'
 	@echo 'make fuzz      every fuzz target (or TARGETS=) for TIME seconds each (default 60)'
 	@echo 'make captures  remake the captures from real clients and servers (root, tcpdump, nginx, curl, Python)'
@@ -69,6 +69,13 @@ bench: deps
 # Each stage by itself, and beside it what bounds it.
 bench-stages: deps
 	$(CARGO) bench --locked $(FEATURES) --bench stages -- $(BENCH)
+
+# Captures of the benchmarks over a veth pair: what is lost of them, beside tcpdump (root). LIVE='--minutes 10 --rate 500 bulk': memory.
+LIVE_CAPTURES ?= /tmp/leaktap-live
+bench-live: build
+	@command -v tcpreplay >/dev/null 2>&1 || apt-get -o DPkg::Lock::Timeout=300 install -y -q tcpreplay tcpdump iproute2
+	test -e $(LIVE_CAPTURES)/bulk.pcap || $(SCAN) --size 300 --runs 1 --write $(LIVE_CAPTURES) bulk small
+	benches/live/run $(LIVE_CAPTURES) $(LIVE)
 
 # What bench-compare compares with.
 bench-baseline: deps

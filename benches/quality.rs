@@ -222,7 +222,9 @@ fn scan(
         every: false,
         join: false,
         explain: false,
+        pulse: false,
         key: FingerprintKey::new(b"the key of the bench"),
+        tape: None,
         stop: Arc::new(AtomicBool::new(false)),
     };
     let mut on = |event: &Event| {

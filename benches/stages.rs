@@ -217,7 +217,7 @@ fn content(body: &Body) {
 
 fn engine(rules: &Arc<RuleSet>, frames: &[Frame<'_>]) {
     let key = FingerprintKey::new(b"bench");
-    let settings = Settings { rules: Arc::clone(rules), key, limits: LIMITS, explain: false };
+    let settings = Settings { rules: Arc::clone(rules), key, limits: LIMITS, explain: false, watched: false };
     let mut engine = Engine::new(&settings);
     let mut intake = Intake::default();
     let mut last = (0, Timestamp::default());

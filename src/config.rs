@@ -49,6 +49,8 @@ pub struct Layer {
     pub baseline: Option<PathBuf>,
     /// Whether what is told becomes known.
     pub write_baseline: Option<bool>,
+    /// Where the frames of leaking flows go.
+    pub pcap_out: Option<PathBuf>,
     /// Whether colours are used.
     pub color: Option<When>,
     /// Whether progress is shown.
@@ -68,6 +70,8 @@ pub struct Config {
     pub default_rules: bool,
     /// The least severity to report.
     pub severity: Severity,
+    /// The same, where it was asked for.
+    pub asked_severity: Option<Severity>,
     /// The least confidence to report.
     pub confidence: Confidence,
     /// The severity from which on the exit code is 1.
@@ -90,6 +94,8 @@ pub struct Config {
     pub baseline: Option<PathBuf>,
     /// Whether what is told becomes known.
     pub write_baseline: bool,
+    /// Where the frames of leaking flows go.
+    pub pcap_out: Option<PathBuf>,
     /// Whether colours are used.
     pub color: When,
     /// Whether progress is shown.
@@ -227,6 +233,7 @@ impl Layer {
             explain: self.explain.or(lower.explain),
             baseline: self.baseline.or(lower.baseline),
             write_baseline: self.write_baseline.or(lower.write_baseline),
+            pcap_out: self.pcap_out.or(lower.pcap_out),
             color: self.color.or(lower.color),
             progress: self.progress.or(lower.progress),
             quiet,
@@ -285,6 +292,7 @@ impl Layer {
             explain: flag("LEAKTAP_EXPLAIN", text("LEAKTAP_EXPLAIN")?)?,
             baseline: raw("LEAKTAP_BASELINE").map(PathBuf::from),
             write_baseline: flag("LEAKTAP_WRITE_BASELINE", text("LEAKTAP_WRITE_BASELINE")?)?,
+            pcap_out: raw("LEAKTAP_PCAP_OUT").map(PathBuf::from),
             color: named("LEAKTAP_COLOR", text("LEAKTAP_COLOR")?)?,
             progress: named("LEAKTAP_PROGRESS", text("LEAKTAP_PROGRESS")?)?,
             quiet: flag("LEAKTAP_QUIET", text("LEAKTAP_QUIET")?)?,
@@ -332,6 +340,7 @@ fn check(layer: Layer) -> Result<Config, ConfigError> {
         rules: layer.rules.unwrap_or_default(),
         default_rules: !layer.no_default_rules.unwrap_or(false),
         severity: layer.severity.unwrap_or(Severity::Low),
+        asked_severity: layer.severity,
         confidence: layer.confidence.unwrap_or(Confidence::Low),
         fail_on: layer.fail_on,
         filter: layer.filter,
@@ -343,6 +352,7 @@ fn check(layer: Layer) -> Result<Config, ConfigError> {
         explain: layer.explain.unwrap_or(false),
         baseline: layer.baseline,
         write_baseline,
+        pcap_out: layer.pcap_out,
         color: layer.color.unwrap_or_default(),
         progress: layer.progress.unwrap_or_default(),
         verbosity: match (layer.quiet.unwrap_or(false), layer.verbose.unwrap_or(0)) {
@@ -365,10 +375,17 @@ impl Config {
     /// # Errors
     /// An unknown format; a place that two would write to.
     pub fn outputs(&self, terminal: bool) -> Result<Vec<Spec>, ConfigError> {
+        self.outputs_by(if terminal { "table" } else { "ndjson" })
+    }
+
+    /// The same with a format of standard output where none was asked for.
+    ///
+    /// # Errors
+    /// As [`Config::outputs`].
+    pub fn outputs_by(&self, default: &str) -> Result<Vec<Spec>, ConfigError> {
         let mut outputs = Vec::new();
         let taken = self.sinks.iter().any(|spec| spec.place == Place::Standard);
         if self.format.is_some() || !taken {
-            let default = if terminal { "table" } else { "ndjson" };
             let format = sink::format(self.format.as_deref().unwrap_or(default))?;
             outputs.push(Spec { format, place: Place::Standard });
         }

@@ -14,6 +14,8 @@ pub mod packet;
 pub mod pipeline;
 pub mod process;
 pub mod protocol;
+pub mod redaction;
 pub mod rule;
 pub mod sink;
 pub mod source;
+pub mod tui;

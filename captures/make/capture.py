@@ -84,10 +84,10 @@ class Room:
         (STAGE / app).write_text(text)
 
     @contextlib.contextmanager
-    def server(self, port, *command, host="127.0.0.1", **environment):
-        """Runs a server until the block ends; it must listen on `port`."""
+    def server(self, port, *command, host="127.0.0.1", within=(), **environment):
+        """Runs a server until the block ends; it must listen on `port`. `within` is a command that enters another namespace."""
         log = (STAGE / "server.log").open("ab")
-        process = subprocess.Popen(command, cwd=STAGE, env=ENVIRONMENT | environment, stdin=subprocess.DEVNULL,
+        process = subprocess.Popen([*within, *command], cwd=STAGE, env=ENVIRONMENT | environment, stdin=subprocess.DEVNULL,
                                    stdout=log, stderr=log, start_new_session=True)
         try:
             wait_for_port(host, port, process)
@@ -97,7 +97,7 @@ class Room:
             process.wait(10)
 
     @contextlib.contextmanager
-    def flask(self, app="service", port=5000, host="127.0.0.1", config=None, debug=False, **environment):
+    def flask(self, app="service", port=5000, host="127.0.0.1", config=None, debug=False, within=(), **environment):
         """Flask's own server (HTTP/1.1, closes after each answer)."""
         if app == "service":
             self.install("service.py")
@@ -105,21 +105,21 @@ class Room:
             (STAGE / "config.json").write_text(json.dumps(settings))
         extra = ["--debug"] if debug else []
         with self.server(port, "flask", "--app", app, "run", "--port", str(port), "--host", host, "--no-reload", *extra,
-                         host=host, **environment):
+                         host=host, within=within, **environment):
             yield
 
     @contextlib.contextmanager
-    def gunicorn(self, port=8000, config=None):
+    def gunicorn(self, port=8000, config=None, host="127.0.0.1", within=()):
         """The same service behind gunicorn, which keeps connections alive."""
         self.install("service.py")
         (STAGE / "config.json").write_text(json.dumps({"SECRET_KEY": MadeUp("service").api_key()} | (config or {})))
-        with self.server(port, "gunicorn", "--worker-class", "gthread", "--threads", "8", "--bind", f"127.0.0.1:{port}",
-                         "--no-control-socket", "service:app"):
-            wait_for_port("127.0.0.1", port)
+        with self.server(port, "gunicorn", "--worker-class", "gthread", "--threads", "8", "--bind", f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+                         "--no-control-socket", "service:app", host=host, within=within):
+            wait_for_port(host, port)
             yield
 
     @contextlib.contextmanager
-    def nginx(self, files=None, port=8080):
+    def nginx(self, files=None, port=8080, conf="nginx.conf"):
         """nginx with `files` as its documents; /api/ goes to Flask on 5000."""
         shutil.rmtree(STAGE / "www", ignore_errors=True)
         for path, content in (files or {"manual.html": MANUAL}).items():
@@ -127,26 +127,26 @@ class Room:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(content)
             os.utime(target, (1_790_000_000, 1_790_000_000))
-        self.install("nginx.conf")
+        self.install(conf)
         if not (STAGE / "server.key").exists():
             subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                             "-subj", "/CN=shop.example", "-keyout", STAGE / "server.key", "-out", STAGE / "server.crt"],
                            check=True, capture_output=True)
-        with self.server(port, "nginx", "-p", str(STAGE), "-c", str(STAGE / "nginx.conf"), "-g", "daemon off;"):
+        with self.server(port, "nginx", "-p", str(STAGE), "-c", str(STAGE / conf), "-g", "daemon off;"):
             yield
 
     # Capture
 
     @contextlib.contextmanager
-    def capture(self, port, *options, interface="lo", file="input.pcap", filter=None):
-        """tcpdump for the time of the block."""
+    def capture(self, port, *options, interface="lo", file="input.pcap", filter=None, within=()):
+        """tcpdump for the time of the block. `within` is a command that enters another namespace."""
         target = self.folder / file
-        raw = STAGE / "capture"
+        raw = STAGE / f"capture-{file}"
         expression = filter or f"tcp port {port}"
         command = ["tcpdump", "-i", interface, "--immediate-mode", "-B", "131072", "-U", "-Z", "root", *options, "-w", str(raw), expression]
         if file.startswith("input.pcapng"):
             command = ["dumpcap", "-q", "-i", interface, *options, "-f", expression, "-w", str(raw)]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, env=ENVIRONMENT, start_new_session=True)
+        process = subprocess.Popen([*within, *command], stderr=subprocess.PIPE, env=ENVIRONMENT, start_new_session=True)
         said = b""
         while b"listening on" not in said and b"File: " not in said:
             line = process.stderr.readline()

@@ -17,21 +17,28 @@ import zstandard
 
 LIMIT = {"flask-debug-pyodbc": 300_000, "flask-debug-mongo": 300_000, "flask-debug-pin": 300_000, "django-debug": 300_000}
 # Answers later than the 500 ms a request's leak waits; those of flask-debug-mongo tell their own leaks.
-SLOW = {"slow-answer", "slow-answer-clean", "flask-debug-mongo", "flask-debug-mongo-clean"}
+SLOW = {"slow-answer", "slow-answer-clean", "rotated", "rotated-clean", "two-taps", "flask-debug-mongo", "flask-debug-mongo-clean"}
 MACHINE = [b"/root", b"pyenv", b"/work", b"/tmp/", b"/home/", b"runsc", socket.gethostname().encode() + b"."]
 
 
+def inputs(folder):
+    """The files of a case; several are one capture."""
+    return sorted(folder.glob("input.pcap*"))
+
+
 def tshark(folder, *arguments):
-    [capture] = folder.glob("input.pcap*")
+    [capture, *more] = inputs(folder)
     data = capture.read_bytes()
-    if capture.suffix == ".zst":
+    if more:
+        data = subprocess.run(["mergecap", "-w", "-", capture, *more], check=True, capture_output=True).stdout
+    elif capture.suffix == ".zst":
         data = subprocess.run(["zstd", "-dqc"], input=data, check=True, capture_output=True).stdout
     elif capture.suffix == ".gz":
         data = gzip.decompress(data)
     with tempfile.NamedTemporaryFile() as plain:
         plain.write(data)
         plain.flush()
-        decode = [part for port in (7000, 7200, 8765, 8888) for part in ("-d", f"tcp.port=={port},http")]
+        decode = [part for port in (3000, 7000, 7200, 8765, 8888) for part in ("-d", f"tcp.port=={port},http")]
         return subprocess.run(["tshark", "-n", "-r", plain.name, *decode, "-d", "tcp.port==5000,http", "-d", "tcp.port==8000,http", *arguments],
                               check=True, capture_output=True).stdout.decode("utf-8", "replace")
 
@@ -41,8 +48,8 @@ def brief(folder):
     heads = tshark(folder, "-T", "fields", "-e", "http.request.method", "-e", "http.response.code").split("\n")
     frames = len(heads) - 1
     seen = [" ".join(head.split()) for head in heads if head.strip()]
-    [capture] = folder.glob("input.pcap*")
-    return f"{frames} frames, {capture.stat().st_size} bytes: {' '.join(seen)}"
+    size = sum(capture.stat().st_size for capture in inputs(folder))
+    return f"{frames} frames, {size} bytes: {' '.join(seen)}"
 
 
 def payloads(folder):
@@ -51,6 +58,9 @@ def payloads(folder):
     streams = {}
     for line in fields.splitlines():
         stream, port, sequence, payload, datagram = line.split("\t")
+        # What is in a tunnel has both: the datagram is the tunnel's.
+        if stream:
+            datagram = ""
         if payload or datagram:
             parts = streams.setdefault((stream, port), {})
             parts.setdefault(int(sequence or len(parts)), bytes.fromhex((payload or datagram).replace(":", "")))
@@ -110,9 +120,9 @@ def valid(part):
 
 def faults(folder, leaking):
     name, out = folder.name, []
-    [capture] = folder.glob("input.pcap*")
-    if capture.stat().st_size > LIMIT.get(name, 60_000):
-        out.append(f"{name}: {capture.stat().st_size} bytes are too many")
+    size = sum(capture.stat().st_size for capture in inputs(folder))
+    if size > LIMIT.get(name, 60_000):
+        out.append(f"{name}: {size} bytes are too many")
     truth = [json.loads(line) for line in pathlib.Path(folder / "expect.ndjson").read_text().splitlines()]
     if bool(truth) != leaking:
         out.append(f"{name}: {len(truth)} lines of truth")

@@ -16,6 +16,7 @@ static SETTINGS: LazyLock<Settings> = LazyLock::new(|| Settings {
     key: FingerprintKey::new(b"fuzz"),
     limits: LIMITS,
     explain: false,
+    watched: false,
 });
 
 fuzz_target!(|bytes: &[u8]| {

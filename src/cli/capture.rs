@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context as _, bail};
 
 use super::flags::Capture;
+use super::frames::Frames;
 use super::known::Known;
 use super::telling::{self, Telling};
 use super::{Exit, World, on_terminal, rules, signals};
 use crate::config::Config;
 use crate::model::finding::Finding;
-use crate::pipeline::{self, Until, Watch};
+use crate::pipeline::{self, Options, Until, Watch};
 use crate::process::{Attribution, Selection};
 use crate::rule::RuleSet;
 use crate::source::filter;
@@ -33,6 +34,8 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
     let options = telling::options(world)?;
     let reload = signals::reload().context("cannot handle signals")?;
     let known = Known::open(world, &options.key, &outputs)?;
+    let frames = Frames::open(world, &outputs, &[], Some(flags.rotation()))?;
+    let options = Options { tape: frames.tape(), ..options };
     let interfaces = open(flags, config)?;
     let attribution = attribution(flags.selection())?;
     let mut telling = Telling::lasting(&outputs, flags.rotation(), world)?;
@@ -40,7 +43,7 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
     tracing::info!("capturing on {}", names.join(", "));
 
     let until = Until { count: flags.count, duration: flags.duration };
-    let mut watching = Watching { config, reload, known };
+    let mut watching = Watching { config, reload, known, frames };
     let mut outcome = pipeline::capture(
         interfaces,
         in_force,
@@ -51,7 +54,7 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
         &mut watching,
     );
     telling.finish();
-    outcome.problems += watching.known.finish();
+    outcome.problems += watching.known.finish() + watching.frames.finish(&[], &options);
     Ok(telling::exit(outcome, config.fail_on, telling.failed))
 }
 
@@ -59,7 +62,12 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
 pub(super) fn attribution(selection: Selection) -> anyhow::Result<Option<Attribution>> {
     let is_needed = !selection.is_empty();
     match Attribution::open(selection) {
-        Ok(attribution) => Ok(Some(attribution)),
+        Ok(attribution) => {
+            if let Err(reason) = attribution.programs() {
+                tracing::info!("processes that live for milliseconds may stay unnamed: {reason}");
+            }
+            Ok(Some(attribution))
+        }
         Err(error) if is_needed => {
             Err(error).context("cannot look up processes, as --pid, --container and --cgroup ask for")
         }
@@ -79,19 +87,24 @@ fn open(flags: &Capture, config: &Config) -> anyhow::Result<Vec<Live>> {
         promiscuous: flags.promiscuous,
         retire: live::CALM,
     };
+    open_each(&flags.interface, &settings, flags.fanout)
+}
+
+/// The interfaces that these words mean, each once, with `fanout` readers for each.
+pub(super) fn open_each(words: &[String], settings: &Settings, fanout: u16) -> anyhow::Result<Vec<Live>> {
     let mut seen = HashSet::new();
     let mut open = Vec::new();
-    for word in &flags.interface {
+    for word in words {
         let name = live::named(word)?;
         if !seen.insert(name.clone()) {
             continue;
         }
         // Groups are numbered within a network namespace: the process tells them apart.
         let group = (std::process::id() as u16).wrapping_add(seen.len() as u16);
-        for index in 0..u64::from(flags.fanout) {
-            let of = u64::from(flags.fanout);
+        for index in 0..u64::from(fanout) {
+            let of = u64::from(fanout);
             let member = (of > 1).then_some(Member { group, index, of });
-            open.push(Live::open(&name, &settings, member)?);
+            open.push(Live::open(&name, settings, member)?);
         }
     }
     Ok(open)
@@ -102,6 +115,7 @@ struct Watching<'a> {
     config: &'a Config,
     reload: Arc<AtomicBool>,
     known: Known,
+    frames: Frames,
 }
 
 impl Watch for Watching<'_> {
@@ -116,7 +130,11 @@ impl Watch for Watching<'_> {
     fn skipped(&mut self, _path: &str) {}
 
     fn is_known(&mut self, finding: &Finding) -> bool {
-        self.known.knows(finding)
+        let is_known = self.known.knows(finding);
+        if !is_known {
+            self.frames.sighting(finding);
+        }
+        is_known
     }
 
     fn rules(&mut self) -> Option<Arc<RuleSet>> {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use indicatif::ProgressBar;
 use tracing::field::{Field, Visit};
@@ -25,6 +25,16 @@ pub(super) fn install(verbosity: Verbosity, bar: &ProgressBar) {
 pub(super) fn error(text: &str) {
     // There is nowhere left to say that standard error is closed.
     let _ = io::stderr().write_all(line("error: ", text).as_bytes());
+}
+
+/// Who is told instead; whether it is an error.
+pub(super) type Divert = Box<dyn Fn(String, bool) + Send>;
+
+static DIVERTED: Mutex<Option<Divert>> = Mutex::new(None);
+
+/// From now on somebody else is told (or, with `None`, nobody is instead of standard error): while a screen is shown.
+pub(super) fn divert(to: Option<Divert>) {
+    *DIVERTED.lock().unwrap_or_else(PoisonError::into_inner) = to;
 }
 
 fn level(verbosity: Verbosity) -> Level {
@@ -58,6 +68,10 @@ impl<S: Subscriber> Layer<S> for Plain {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut text = Text::default();
         event.record(&mut text);
+        if let Some(divert) = &*DIVERTED.lock().unwrap_or_else(PoisonError::into_inner) {
+            divert(clean(&text.0).into_owned(), *event.metadata().level() == Level::ERROR);
+            return;
+        }
         let word = match *event.metadata().level() {
             Level::ERROR => "error: ",
             Level::WARN => "warning: ",

@@ -62,6 +62,15 @@ only where /dev/net/tun may be opened).
 Exit code: the command's where that is not 0 (128 and the number of a signal that ended it);
 else 1 where a leak reached --fail-on; 2 where something could not be done.";
 
+const WATCH_EXAMPLES: &str = "\
+Examples:
+  leaktap watch                                        what leaks on any interface
+  leaktap watch -i lo --filter 'tcp port 8080'         the traffic of a local server
+  leaktap watch -r trace.pcap                          a capture; --speed 1 as fast as it was captured
+  leaktap watch -i lo --baseline known.toml            what is muted there is kept in the file
+
+? lists the keys, q ends. Live it needs CAP_NET_RAW, no more: `leaktap doctor` says the command that gives it.";
+
 const RULES_EXAMPLES: &str = "\
 Examples:
   leaktap rules list
@@ -69,10 +78,29 @@ Examples:
   leaktap rules check my-rules.toml
   echo 'api_key=…' | leaktap rules test -";
 
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  leaktap report leaks.ndjson > report.html
+  leaktap report leaks.ndjson leaks.ndjson.1 --format sarif --sink csv:leaks.csv
+  leaktap report week/*.ndjson.gz --severity high --baseline known.toml --format markdown";
+
+const REDACT_EXAMPLES: &str = "\
+Examples:
+  leaktap redact trace.pcap -o shared.pcapng
+  leaktap redact trace.pcap.zst -o shared.pcapng --all --rules my-rules.toml
+
+Values are masked in place: lengths, frame numbers, times and checksums stay. What is compressed is masked whole.";
+
+fn formats() -> String {
+    FORMATS.iter().map(|format| format!("  {:10}{}\n", format.name, format.about)).collect()
+}
+
 fn scan_help() -> String {
-    let formats: String =
-        FORMATS.iter().map(|format| format!("  {:8}{}\n", format.name, format.about)).collect();
-    format!("Formats:\n{formats}\n{SCAN_EXAMPLES}")
+    format!("Formats:\n{}\n{SCAN_EXAMPLES}", formats())
+}
+
+fn report_help() -> String {
+    format!("Formats:\n{}\n{REPORT_EXAMPLES}", formats())
 }
 
 fn capture_help() -> String {
@@ -102,6 +130,15 @@ pub(super) enum Command {
     #[cfg(target_os = "linux")]
     #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
+    /// Look at leaks on a screen as they pass, or those of capture files
+    #[command(after_help = WATCH_EXAMPLES)]
+    Watch(Watch),
+    /// A page (or SARIF, CSV …) of leaks that were stored as ndjson
+    #[command(after_help = report_help())]
+    Report(Report),
+    /// A copy of a capture with every secret masked, to share
+    #[command(after_help = REDACT_EXAMPLES)]
+    Redact(Redact),
     /// The network interfaces of this machine, and the likely one
     Interfaces,
     /// What this machine allows, and the one command that mends what it does not
@@ -129,7 +166,7 @@ pub(super) struct Common {
     /// Tell the values of secrets. Without it nothing shows them
     #[arg(long, global = true, help_heading = "Output")]
     reveal: bool,
-    /// Format of standard output: table on a terminal, else ndjson
+    /// Format of standard output: table on a terminal, else ndjson (report: else html)
     #[arg(long, value_name = "FORMAT", global = true, help_heading = "Output")]
     format: Option<String>,
     /// Colours: auto, always, never
@@ -209,6 +246,71 @@ pub(super) struct Capture {
     pub(super) detection: Detection,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Report {
+    /// Files of events as the format ndjson tells them (also .gz, .zst), or - for standard input
+    #[arg(value_name = "EVENTS", required = true)]
+    pub(super) events: Vec<PathBuf>,
+    /// Report from this severity on: info, low, medium, high, critical [default: info]
+    #[arg(long, value_name = "LEVEL", value_parser = named::<Severity>(&SEVERITIES), hide_possible_values = true,
+        help_heading = "What is reported")]
+    severity: Option<Severity>,
+    /// Report from this confidence on: low, medium, high [default: low]
+    #[arg(long, value_name = "LEVEL", value_parser = named::<Confidence>(&CONFIDENCES), hide_possible_values = true,
+        help_heading = "What is reported")]
+    confidence: Option<Confidence>,
+    /// Exit with 1 where a leak of this severity or worse is reported
+    #[arg(long, value_name = "LEVEL", value_parser = named::<Severity>(&SEVERITIES), hide_possible_values = true,
+        help_heading = "What is reported")]
+    fail_on: Option<Severity>,
+    /// Leave out the leaks that this file knows
+    #[arg(long, value_name = "FILE", help_heading = "What is reported")]
+    baseline: Option<PathBuf>,
+    /// Write elsewhere too: sarif:leaks.sarif (repeats)
+    #[arg(long, value_name = "SPEC", help_heading = "Output")]
+    sink: Option<Vec<String>>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Redact {
+    /// The capture (pcap, pcapng; also .gz, .zst)
+    #[arg(value_name = "IN")]
+    pub(super) input: PathBuf,
+    /// The copy, as pcapng
+    #[arg(short, long, value_name = "OUT")]
+    pub(super) output: PathBuf,
+    /// Mask also what bears credentials by its name: header fields, cookies, parameters, members of bodies
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Mask what is found from this severity on: info, low, medium, high, critical [default: low]
+    #[arg(long, value_name = "LEVEL", value_parser = named::<Severity>(&SEVERITIES), hide_possible_values = true)]
+    severity: Option<Severity>,
+    /// Mask what is found from this confidence on: low, medium, high [default: low]
+    #[arg(long, value_name = "LEVEL", value_parser = named::<Confidence>(&CONFIDENCES), hide_possible_values = true)]
+    confidence: Option<Confidence>,
+}
+
+impl Redact {
+    /// What it has in common with the commands that look for leaks.
+    pub(super) fn detection(&mut self) -> Detection {
+        Detection { severity: self.severity, confidence: self.confidence, ..Detection::default() }
+    }
+}
+
+impl Report {
+    /// What it has in common with the commands that look for leaks.
+    pub(super) fn detection(&mut self) -> Detection {
+        Detection {
+            severity: self.severity,
+            confidence: self.confidence,
+            fail_on: self.fail_on,
+            baseline: self.baseline.take(),
+            sink: self.sink.take(),
+            ..Detection::default()
+        }
+    }
+}
+
 impl Capture {
     /// Whose leaks are told.
     pub(super) fn selection(&self) -> Selection {
@@ -231,6 +333,39 @@ pub(super) struct Run {
     /// The command, and what it is given
     #[arg(value_name = "COMMAND", required = true, last = true)]
     pub(super) command: Vec<OsString>,
+    #[command(flatten)]
+    pub(super) detection: Detection,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Watch {
+    /// Watch this interface: a name, an address, or any (repeats) [default: any]
+    #[arg(short, long = "interface", value_name = "IFACE", help_heading = "Watch", conflicts_with = "read")]
+    pub(super) interface: Vec<String>,
+    /// Look at a capture file or a folder of them instead (repeats)
+    #[arg(short, long, value_name = "FILE", help_heading = "Watch")]
+    pub(super) read: Vec<PathBuf>,
+    /// Read files so many times as fast as they were captured: 1, 0.5, 10, max [default: max]
+    #[arg(long, value_name = "N", value_parser = speed, help_heading = "Watch")]
+    pub(super) speed: Option<f32>,
+    /// Never show the value of a secret, whatever key is pressed; none is kept
+    #[arg(long, help_heading = "Watch", conflicts_with = "reveal")]
+    pub(super) never_reveal: bool,
+    /// Colours: auto, dark, light, none
+    #[arg(long, value_name = "THEME", value_parser = PossibleValuesParser::new(THEMES), default_value = "auto",
+        hide_possible_values = true, hide_default_value = true, help_heading = "Watch")]
+    pub(super) theme: String,
+    /// How frames are captured: auto, pcap (libpcap), ring (the kernel's packet ring, Linux)
+    #[arg(long, value_name = "WAY", value_parser = PossibleValuesParser::new(WAYS).map(|way| way_of(&way)), default_value = "auto",
+        hide_possible_values = true, hide_default_value = true, help_heading = "Watch")]
+    pub(super) backend: Way,
+    /// Kernel memory for frames that wait, in MiB for each interface [default: 64]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u16).range(2..=2047), default_value_t = 64,
+        hide_default_value = true, help_heading = "Watch")]
+    pub(super) buffer: u16,
+    /// Take frames for other machines too
+    #[arg(long, help_heading = "Watch")]
+    pub(super) promiscuous: bool,
     #[command(flatten)]
     pub(super) detection: Detection,
 }
@@ -268,6 +403,9 @@ pub(super) struct Detection {
     /// Write elsewhere too: ndjson:leaks.ndjson, syslog:udp://HOST, webhook:https://HOST/PATH (repeats)
     #[arg(long, value_name = "SPEC", help_heading = "Output")]
     sink: Option<Vec<String>>,
+    /// Write the frames of the flows that leak, as pcapng with a comment where each leak is
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pcap_out: Option<PathBuf>,
     /// Workers [default: one a core, at most 4]
     #[arg(long, value_name = "N", help_heading = "General")]
     jobs: Option<usize>,
@@ -305,6 +443,7 @@ pub(super) enum Rules {
 const SEVERITIES: [&str; 5] = ["info", "low", "medium", "high", "critical"];
 const CONFIDENCES: [&str; 3] = ["low", "medium", "high"];
 const WAYS: [&str; 3] = ["auto", "pcap", "ring"];
+const THEMES: [&str; 4] = ["auto", "dark", "light", "none"];
 const WHEN: [&str; 3] = ["auto", "always", "never"];
 
 /// Parses a value by the names that configuration files know it by.
@@ -323,6 +462,17 @@ fn way_of(name: &str) -> Way {
         "ring" => Way::Ring,
         _ => Way::Auto,
     }
+}
+
+/// How many times as fast as captured.
+fn speed(text: &str) -> Result<f32, String> {
+    if text == "max" {
+        return Ok(f32::INFINITY);
+    }
+    let speed = text.trim_end_matches('x').parse().ok();
+    speed
+        .filter(|speed: &f32| (0.01..=10_000.0).contains(speed))
+        .ok_or_else(|| "write a number from 0.01 to 10000, or max".to_owned())
 }
 
 /// A span of time: a number and a unit, seconds without one.
@@ -361,6 +511,7 @@ pub(super) fn layer(common: Common, detection: Detection) -> Layer {
         explain: given(detection.explain),
         baseline: detection.baseline,
         write_baseline: given(detection.write_baseline),
+        pcap_out: detection.pcap_out,
         color: common.color,
         progress: common.progress,
         quiet: given(common.quiet),
@@ -428,6 +579,10 @@ mod tests {
             "leaktap run",
             "leaktap run --",
             "leaktap run pytest",
+            "leaktap watch -i lo -r a.pcap",
+            "leaktap watch -r a.pcap --speed 0",
+            "leaktap watch --theme pink",
+            "leaktap watch --reveal --never-reveal",
         ] {
             let error = Arguments::try_parse_from(typed.split_whitespace()).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{typed}");
@@ -464,5 +619,6 @@ mod tests {
         insta::assert_snapshot!("help_capture", help(&["capture"]));
         #[cfg(target_os = "linux")]
         insta::assert_snapshot!("help_run", help(&["run"]));
+        insta::assert_snapshot!("help_watch", help(&["watch"]));
     }
 }

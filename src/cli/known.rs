@@ -10,6 +10,7 @@ use super::World;
 use super::scan::same_file;
 use crate::baseline::{Baseline, Entry, Sighting};
 use crate::model::Timestamp;
+use crate::model::event::Leak;
 use crate::model::finding::Finding;
 use crate::model::secret::FingerprintKey;
 use crate::sink::{Place, Spec};
@@ -55,14 +56,17 @@ impl Known {
         Ok(known)
     }
 
+    /// Whether a leak that was told once is known.
+    pub(super) fn knows_leak(&mut self, leak: &Leak) -> bool {
+        self.path.is_some() && self.sees(&Sighting::from(leak), leak.time)
+    }
+
     /// Whether a finding is known.
     pub(super) fn knows(&mut self, finding: &Finding) -> bool {
         if self.path.is_none() {
             return false;
         }
-        let now = self.begun.max(finding.time);
-        if let Some(at) = self.baseline.knows(&Sighting::from(finding), now) {
-            self.used.insert(at);
+        if self.sees(&Sighting::from(finding), finding.time) {
             return true;
         }
         if let Some(fresh) = &mut self.fresh {
@@ -72,6 +76,12 @@ impl Known {
             }
         }
         false
+    }
+
+    fn sees(&mut self, sighting: &Sighting<'_>, time: Timestamp) -> bool {
+        let at = self.baseline.knows(sighting, self.begun.max(time));
+        self.used.extend(at);
+        at.is_some()
     }
 
     /// Reads the file again; where that does not work, what was known stays known.

@@ -7,15 +7,19 @@ mod capture;
 mod diagnostics;
 mod doctor;
 mod flags;
+mod frames;
 mod interfaces;
 mod known;
 mod progress;
+mod redact;
+mod report;
 mod rules;
 #[cfg(target_os = "linux")]
 mod run;
 mod scan;
 mod signals;
 mod telling;
+mod watch;
 
 use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd;
@@ -89,6 +93,9 @@ impl World<'_> {
 pub fn main() -> ExitCode {
     // A panic's payload may hold what was being read: the place alone is told.
     panic::set_hook(Box::new(|panic| {
+        // Nobody would read it on a screen of which nothing is left.
+        crate::tui::restore();
+        diagnostics::divert(None);
         let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line()));
         diagnostics::error(&format!("internal error{}; please report it", place.unwrap_or_default()));
     }));
@@ -123,6 +130,18 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
             let detection = std::mem::take(&mut run.detection);
             (Command::Run(run), detection)
         }
+        Command::Watch(mut watch) => {
+            let detection = std::mem::take(&mut watch.detection);
+            (Command::Watch(watch), detection)
+        }
+        Command::Report(mut report) => {
+            let detection = report.detection();
+            (Command::Report(report), detection)
+        }
+        Command::Redact(mut redact) => {
+            let detection = redact.detection();
+            (Command::Redact(redact), detection)
+        }
         other => (other, Detection::default()),
     };
     let folder = std::env::current_dir().unwrap_or_default();
@@ -141,6 +160,9 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
         Command::Capture(flags) => capture::run(&flags, &world),
         #[cfg(target_os = "linux")]
         Command::Run(flags) => run::run(&flags, &world),
+        Command::Watch(flags) => watch::run(&flags, &world),
+        Command::Report(flags) => report::run(&flags.events, &world),
+        Command::Redact(flags) => redact::run(&flags, &world),
         Command::Interfaces => interfaces::run(&world),
         Command::Doctor => doctor::run(&world),
         Command::Rules { command } => rules::run(&command, &world),

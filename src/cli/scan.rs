@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use anyhow::bail;
 
 use super::flags::Scan;
+use super::frames::Frames;
 use super::known::Known;
 use super::progress::Progress;
 use super::telling::{self, Telling};
@@ -32,6 +33,8 @@ pub(super) fn run(scan: &Scan, world: &World<'_>) -> anyhow::Result<Exit> {
     let (inputs, unreachable) = expand(arguments);
     spare_inputs(&outputs, &inputs)?;
     let known = Known::open(world, &options.key, &outputs)?;
+    let frames = Frames::open(world, &outputs, &inputs, None)?;
+    let options = Options { tape: frames.tape(), ..options };
     let is_live = inputs.iter().any(|input| pipeline::is_stream(&input.path));
     let mut telling = Telling::open(&outputs, is_live, world)?;
     for problem in &unreachable {
@@ -40,7 +43,7 @@ pub(super) fn run(scan: &Scan, world: &World<'_>) -> anyhow::Result<Exit> {
 
     let total = inputs.iter().map(|input| input.size).sum::<Option<u64>>();
     let progress = Progress::new(world.bar.clone(), config.progress, world.quiet(), total);
-    let mut watching = Watching { progress, known };
+    let mut watching = Watching { progress, known, frames };
     let outcome = pipeline::scan(&inputs, rules, &options, &mut |event| telling.event(event), &mut watching);
     watching.progress.finish();
     telling.finish();
@@ -53,7 +56,10 @@ pub(super) fn run(scan: &Scan, world: &World<'_>) -> anyhow::Result<Exit> {
         1 => tracing::warn!("skipped 1 file that is no capture (-v names it)"),
         many => tracing::warn!("skipped {many} files that are no captures (-v names them)"),
     }
-    let problems = outcome.problems + unreachable.len() as u64 + watching.known.finish();
+    let problems = outcome.problems
+        + unreachable.len() as u64
+        + watching.known.finish()
+        + watching.frames.finish(&inputs, &options);
     Ok(telling::exit(Outcome { problems, ..outcome }, config.fail_on, telling.failed))
 }
 
@@ -102,6 +108,7 @@ pub(super) fn same_file(one: &Path, other: &Path) -> bool {
 struct Watching {
     progress: Progress,
     known: Known,
+    frames: Frames,
 }
 
 impl Watch for Watching {
@@ -118,7 +125,11 @@ impl Watch for Watching {
     }
 
     fn is_known(&mut self, finding: &Finding) -> bool {
-        self.known.knows(finding)
+        let is_known = self.known.knows(finding);
+        if !is_known {
+            self.frames.sighting(finding);
+        }
+        is_known
     }
 
     fn progress(&mut self, bytes: u64, leaks: u64) {

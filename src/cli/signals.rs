@@ -4,8 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::flag;
+
+use crate::pipeline::Signals;
 
 /// A flag that the first signal raises.
 ///
@@ -29,6 +31,25 @@ pub(super) fn reload() -> io::Result<Arc<AtomicBool>> {
     let reload = Arc::new(AtomicBool::new(false));
     flag::register(SIGHUP, Arc::clone(&reload))?;
     Ok(reload)
+}
+
+/// The signals that a screen heeds: each raises its flag and does nothing else, so that the terminal is given back first.
+///
+/// # Errors
+/// As for [`stop`].
+pub(super) fn of_screen() -> io::Result<Signals> {
+    let signals = Signals {
+        stop: Arc::default(),
+        suspend: Arc::default(),
+        resumed: Arc::default(),
+        stop_process: || signal_hook::low_level::emulate_default_handler(SIGTSTP),
+    };
+    for signal in [SIGINT, SIGTERM] {
+        flag::register(signal, Arc::clone(&signals.stop))?;
+    }
+    flag::register(SIGTSTP, Arc::clone(&signals.suspend))?;
+    flag::register(SIGCONT, Arc::clone(&signals.resumed))?;
+    Ok(signals)
 }
 
 #[cfg(test)]

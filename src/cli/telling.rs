@@ -19,11 +19,11 @@ use crate::sink::{Failure, Fan, Opening, Rotation, Sink, Spec, Style};
 
 /// What the settings ask of the pipeline, which the first signal stops.
 pub(super) fn options(world: &World<'_>) -> anyhow::Result<Options> {
-    options_until(world, signals::stop().context("cannot handle signals")?)
+    with_stop(world, signals::stop().context("cannot handle signals")?)
 }
 
-/// What the settings ask of the pipeline, which `stop` stops.
-pub(super) fn options_until(world: &World<'_>, stop: Arc<AtomicBool>) -> anyhow::Result<Options> {
+/// The same, ended by this flag.
+pub(super) fn with_stop(world: &World<'_>, stop: Arc<AtomicBool>) -> anyhow::Result<Options> {
     let config = &world.config;
     Ok(Options {
         jobs: config.jobs,
@@ -34,7 +34,9 @@ pub(super) fn options_until(world: &World<'_>, stop: Arc<AtomicBool>) -> anyhow:
         every: config.every,
         join: false,
         explain: config.explain,
+        pulse: false,
         key: fingerprint_key(world)?,
+        tape: None,
         stop,
     })
 }
@@ -50,7 +52,7 @@ pub(super) fn exit(outcome: Outcome, fail_on: Option<Severity>, sink_failed: boo
     }
 }
 
-fn fingerprint_key(world: &World<'_>) -> anyhow::Result<FingerprintKey> {
+pub(super) fn fingerprint_key(world: &World<'_>) -> anyhow::Result<FingerprintKey> {
     let (key, source) = key::fingerprint_key(world.environment)?;
     match source {
         KeySource::Run(reason) => tracing::warn!(

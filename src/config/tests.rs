@@ -99,7 +99,11 @@ fn a_wrong_variable_is_named() {
         ("LEAKTAP_JOBS", "-1", "the variable LEAKTAP_JOBS: it must be a small whole number"),
         ("LEAKTAP_JOBS", "0", "--jobs 0 is outside 1 to 64"),
         ("LEAKTAP_JOBS", "65", "--jobs 65 is outside 1 to 64"),
-        ("LEAKTAP_SINK", "ndjson:a,xml:b", "unknown format \"xml\"; known are: table, ndjson"),
+        (
+            "LEAKTAP_SINK",
+            "ndjson:a,xml:b",
+            "unknown format \"xml\"; known are: table, ndjson, json, csv, sarif, html, markdown, ecs, eve, cef",
+        ),
     ] {
         let error = read_with(Layer::default(), None, folder.path(), &[(name, value)]).unwrap_err();
         assert!(error.to_string().starts_with(message), "{error}");
@@ -131,7 +135,11 @@ fn standard_output_has_one_writer() {
         assert_eq!(outputs(format, sinks, terminal).unwrap(), expected);
     }
     for (format, sinks, message) in [
-        (Some("xml"), &[][..], "unknown format \"xml\"; known are: table, ndjson"),
+        (
+            Some("xml"),
+            &[][..],
+            "unknown format \"xml\"; known are: table, ndjson, json, csv, sarif, html, markdown, ecs, eve, cef",
+        ),
         (Some("table"), &["ndjson:-"], "standard output is written to by two sinks; give each its own place"),
         (None, &["ndjson:a", "table:a"], "a is written to by two sinks; give each its own place"),
     ] {

@@ -14,6 +14,7 @@ use stream::{Shown, Verdict};
 use super::body::Body;
 use super::inspect::Followed;
 use super::marks::{Carrier, Marks};
+use super::story::Heads;
 use super::tap::Tap;
 use super::{Report, SHARDS, Workshop};
 
@@ -109,6 +110,8 @@ pub(super) struct Exchange {
     text: Box<[u8]>,
     host: u32,
     target: u32,
+    /// Its heads, where somebody watches.
+    pub(super) heads: Option<Box<Heads>>,
 }
 
 impl Exchange {
@@ -118,7 +121,12 @@ impl Exchange {
         // Heads are shorter than that.
         let host_at = method.len() as u32;
         let target_at = host_at + host.len() as u32;
-        Self { number, status: None, version, text, host: host_at, target: target_at }
+        Self { number, status: None, version, text, host: host_at, target: target_at, heads: None }
+    }
+
+    /// Bytes it held when it began.
+    fn weight(&self) -> u32 {
+        (self.text.len() + self.heads.as_ref().map_or(0, |heads| heads.asked_weight())) as u32
     }
 
     fn part(&self, range: std::ops::Range<u32>) -> &[u8] {
@@ -220,7 +228,7 @@ impl Conversation {
         if self.exchanges.len() >= EXCHANGES {
             self.forget_exchange();
         }
-        self.exchange_bytes += exchange.text.len() as u32;
+        self.exchange_bytes += exchange.weight();
         if self.exchanges.is_empty() {
             // Most flows have one at a time.
             self.exchanges.reserve_exact(1);
@@ -234,7 +242,7 @@ impl Conversation {
             return None;
         }
         let oldest = self.exchanges.remove(0);
-        self.exchange_bytes = self.exchange_bytes.saturating_sub(oldest.text.len() as u32);
+        self.exchange_bytes = self.exchange_bytes.saturating_sub(oldest.weight());
         Some(oldest)
     }
 
@@ -383,6 +391,9 @@ impl Receiver for Workshop {
     }
 
     fn close(&mut self, key: &FlowKey, state: State, why: Close, now: Now) {
+        if let Some(left) = &mut self.left {
+            left.remove(key);
+        }
         let Some(mut conversation) = state else { return };
         self.holds_no_more(&mut conversation);
         if why == Close::Evicted {
@@ -454,10 +465,25 @@ impl Workshop {
         _now: Now,
     ) {
         let mut conversation = conversation;
+        if let Some(left) = &mut self.left {
+            left.insert(*key, protocol.name);
+        }
         self.holds_no_more(&mut conversation);
         self.stats.not_inspected(protocol.not_inspected);
         *self.stats.protocols.entry(protocol.name).or_default() += 1;
         self.tell_rest(key, &conversation);
+    }
+
+    /// How events would tell of a flow that is not looked into.
+    pub(super) fn left_text(&self, key: &FlowKey) -> FlowText {
+        let client = likely_client(key);
+        FlowText {
+            client: key.end(client),
+            server: key.end(client.other()),
+            transport: key.transport(),
+            protocol: self.left.as_ref().and_then(|left| left.get(key)).copied().unwrap_or("unknown"),
+            encrypted: false,
+        }
     }
 
     /// Findings whose answer never came, and what could not be seen.

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::content;
 use crate::model::finding::{Finding, FindingId, FlowText, FoundSecret, HttpText, Once};
 use crate::model::message::Origin;
+use crate::model::origin::Placed;
 use crate::model::redact::{self, Known};
 use crate::model::secret::FingerprintKey;
 use crate::model::text::percent_decode;
@@ -25,6 +26,7 @@ pub(super) use vessel::Vessel;
 use super::exposure::{self, Circumstance};
 use super::known::KnownSecrets;
 use super::marks::Carried;
+use super::story::{Leaking, Parts, STORIES};
 use super::{Unsaid, evidence};
 
 /// Shortest secret whose return in a response is followed, in bytes.
@@ -97,6 +99,8 @@ pub(super) struct Scene<'a> {
     pub(super) in_no_message: bool,
     /// Whether caches may store the body they stand in.
     pub(super) cacheable: bool,
+    /// What stories are made of, where somebody watches.
+    pub(super) story: Option<Parts<'a>>,
 }
 
 /// The exchange of a scene.
@@ -352,7 +356,16 @@ impl Inspector {
         let in_traceback = sightings.iter().any(|seen| seen.kind == Kind::Traceback);
         let mut findings: Vec<Finding> = Vec::with_capacity(sightings.len());
         for (seen, redacted) in sightings.iter().zip(&redacted) {
-            findings.extend(self.finding(seen, redacted, &known, http.as_ref(), in_traceback, scene));
+            let finding = self.finding(seen, redacted, &known, http.as_ref(), in_traceback, scene);
+            let Some(mut finding) = finding else { continue };
+            if let Some(parts) = scene.story.filter(|_| findings.len() < STORIES) {
+                let encoded = seen.encoded.as_ref().map_or(&b""[..], Secret::expose);
+                let values = [seen.value.expose(), encoded];
+                let known = parts.known(&known);
+                let leak = Leaking { values, redacted, span: &seen.span, known: &known };
+                finding.story = Some(Box::new(parts.story(leak, &finding)));
+            }
+            findings.push(finding);
         }
         relate(&sightings, &mut findings);
         for seen in &sightings {
@@ -472,11 +485,9 @@ impl Inspector {
             .map_or_else(|| evidence.as_bytes().to_vec(), |secret| secret.fingerprint.0.to_vec());
         mark.extend_from_slice(&self.run);
         let frames = [seen.carried.first.frame, seen.carried.last];
-        let (source, frames, last_source) =
-            match self.origins.as_ref().and_then(|origins| origins.of_both(frames)) {
-                Some(placed) => placed,
-                None => (Arc::clone(scene.source), frames, None),
-            };
+        let placed = self.origins.as_ref().and_then(|origins| origins.of_both(frames));
+        let Placed { source, frames, last_source } =
+            placed.unwrap_or_else(|| Placed { source: Arc::clone(scene.source), frames, last_source: None });
         let id = identity(&[
             source.as_bytes(),
             &frames[0].to_be_bytes(),
@@ -497,6 +508,7 @@ impl Inspector {
             secret,
             flow: scene.flow.clone(),
             http: http.cloned(),
+            process: None,
             source,
             frames,
             last_source,
@@ -509,6 +521,7 @@ impl Inspector {
                 _ => Once::PerValue,
             },
             cacheable: scene.cacheable,
+            story: None,
             reasons: seen.reasons.clone(),
         })
     }

@@ -37,7 +37,7 @@ impl Intake {
     #[inline]
     pub fn sort(&mut self, frame: &Frame<'_>, mut take: impl FnMut(usize, &Frame<'_>, &Packet<'_>)) {
         self.stats.frame(frame.bytes.len(), frame.time);
-        if self.stats.frames % LOOK == 0 {
+        if self.stats.frames.is_multiple_of(LOOK) {
             self.give_up(frame.number, frame.time, &mut take);
         }
         let packet = packet::decode(frame);

@@ -15,8 +15,10 @@ mod known;
 mod marks;
 mod pending;
 mod stats;
+mod story;
 mod tap;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,13 +29,14 @@ pub use stats::Stats;
 use crate::flow::{Limits, Now, Table};
 use crate::model::finding::{Finding, FlowText};
 use crate::model::secret::FingerprintKey;
-use crate::model::{Direction, Origins, Timestamp};
+use crate::model::{Direction, FlowKey, Origins, Timestamp};
 use crate::packet::Packet;
 use crate::rule::{Occurrence, RuleSet};
 
 use clean::Clean;
 use inspect::Inspector;
 use pending::Pending;
+use story::Heads;
 
 /// Into so many shards flows fall, whatever the number of engines.
 pub const SHARDS: usize = 64;
@@ -49,6 +52,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Whether what rules saw and did not tell is reported too.
     pub explain: bool,
+    /// Whether somebody watches: findings come with their story, and what is not looked into keeps its name.
+    pub watched: bool,
 }
 
 /// Limits that fit an ordinary machine: a million flows, half a gigabyte of early bytes.
@@ -141,6 +146,10 @@ pub(crate) struct Workshop {
     released: Vec<Released>,
     /// Bytes that the conversations of each shard hold.
     held: Vec<usize>,
+    /// The protocols of flows that are not looked into; only where somebody watches.
+    left: Option<HashMap<FlowKey, &'static str, ahash::RandomState>>,
+    /// Whether findings come with their story.
+    tells_stories: bool,
     buffers: Vec<Vec<u8>>,
 }
 
@@ -174,6 +183,8 @@ impl Engine {
                 conversations: 0,
                 released: Vec::new(),
                 held: vec![0; SHARDS],
+                left: settings.watched.then(HashMap::default),
+                tells_stories: settings.watched,
                 buffers: Vec::new(),
             },
             limits,
@@ -263,6 +274,28 @@ impl Engine {
         }
     }
 
+    /// How events tell of a flow of `shard`; `None` where there is no such flow.
+    #[must_use]
+    pub fn flow(&self, shard: usize, key: &FlowKey) -> Option<FlowText> {
+        let state = self.tables.get(shard)?.state(key)?;
+        Some(match state {
+            Some(conversation) => conversation.text(key),
+            None => self.workshop.left_text(key),
+        })
+    }
+
+    /// Flows at present.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.tables.iter().map(Table::len).sum()
+    }
+
+    /// Bytes that early segments, heads and bodies hold.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.workshop.held.iter().sum::<usize>() + self.tables.iter().map(Table::memory).sum::<usize>()
+    }
+
     /// The counts so far.
     #[must_use]
     pub fn stats(&self) -> &Stats {
@@ -306,8 +339,22 @@ impl Workshop {
     }
 
     fn release_exchange(&mut self, conversation: u64, exchange: u32, status: Option<u16>) {
+        self.release_answered(conversation, exchange, status, None);
+    }
+
+    /// The same where the heads of the exchange are kept: the story goes on with the answer.
+    fn release_answered(
+        &mut self,
+        conversation: u64,
+        exchange: u32,
+        status: Option<u16>,
+        heads: Option<&Heads>,
+    ) {
         let findings = self.pending.get_mut(self.shard).map(|pending| pending.take((conversation, exchange)));
-        for finding in findings.into_iter().flatten() {
+        for mut finding in findings.into_iter().flatten() {
+            if let Some(heads) = heads {
+                story::go_on(&mut finding, heads);
+            }
             self.settle(finding, status);
         }
     }

@@ -14,6 +14,7 @@ use super::body::{Body, Skip};
 use super::conversation::{Conversation, Exchange};
 use super::inspect::{RawHttp, Scene, Vessel};
 use super::marks::{Carried, Carrier, Marks};
+use super::story::{Heads, Parts};
 use super::{Workshop, exposure};
 
 /// The output of a parser, for the bytes it is being shown.
@@ -246,8 +247,9 @@ impl<'a> Tap<'a> {
         }
         let mut follow = Vec::new();
         let Workshop { inspector, source, .. } = &mut *self.workshop;
-        let findings =
-            inspector.findings(&body_scene(self.conversation, self.key, body, source, self.now), &mut follow);
+        let mut scene = body_scene(self.conversation, self.key, body, source, self.now);
+        scene.story = scene.story.map(|parts| Parts { body: Some(&text), ..parts });
+        let findings = inspector.findings(&scene, &mut follow);
         let exchange = body.exchange;
         self.workshop.explain();
         self.conversation.follow(follow);
@@ -345,7 +347,9 @@ impl Output for Tap<'_> {
         self.conversation.protocol = head.version;
         self.conversation.half(Direction::ToServer).exchange = exchange;
         let host = header(head.headers, "host").unwrap_or_default();
-        self.conversation.begin(Exchange::new(exchange, head.version, head.method, host, head.target));
+        let mut begun = Exchange::new(exchange, head.version, head.method, host, head.target);
+        begun.heads = self.workshop.tells_stories.then(|| Box::new(Heads::asked(head)));
+        self.conversation.begin(begun);
         if self.is_of_interest(head.bytes, head.headers, head.target, false) {
             self.head(exchange, None, head.bytes, |out| content::head::request(head, out));
         }
@@ -367,7 +371,14 @@ impl Output for Tap<'_> {
                     self.conversation.begin(unseen);
                 }
             }
-            self.workshop.release_exchange(self.conversation.number, exchange, Some(head.status));
+            let number = self.conversation.number;
+            let known = self.conversation.exchanges.iter_mut().find(|known| known.number == exchange);
+            let heads = known.filter(|_| self.workshop.tells_stories).map(|known| {
+                let heads = known.heads.get_or_insert_default();
+                heads.answered(head);
+                &**heads
+            });
+            self.workshop.release_answered(number, exchange, Some(head.status), heads);
         }
         if self.is_of_interest(head.bytes, head.headers, b"", true) {
             self.head(exchange, Some(head.status), head.bytes, |out| content::head::response(head, out));
@@ -498,6 +509,10 @@ fn scene<'s>(
         now: now.time.as_nanos() / 1_000_000_000,
         in_no_message: false,
         cacheable: false,
+        story: conversation
+            .exchange(exchange)
+            .and_then(|known| known.heads.as_deref())
+            .map(|heads| Parts { heads, body: None }),
     }
 }
 

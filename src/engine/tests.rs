@@ -16,6 +16,7 @@ fn in_need(connection: Connection) -> (Vec<String>, Vec<&'static str>) {
         key: FingerprintKey::new(b"the key of the tests"),
         limits: LIMITS,
         explain: false,
+        watched: false,
     };
     let mut engine = Engine::new(&settings);
     engine.workshop.held = vec![conversation::HELD; SHARDS];

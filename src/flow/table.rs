@@ -135,6 +135,13 @@ impl<R: Receiver> Table<R> {
         self.len() == 0
     }
 
+    /// What the receiver keeps of a flow.
+    #[must_use]
+    pub fn state(&self, key: &FlowKey) -> Option<&R::State> {
+        let slot = self.find(self.shared.seed.hash_one(key), key)?;
+        self.flows.get(slot).map(|flow| &flow.state)
+    }
+
     /// What the early bytes kept cost, in bytes: themselves and a fixed sum for each run.
     #[must_use]
     pub fn memory(&self) -> usize {

@@ -45,6 +45,12 @@ impl Ledger {
         self.places.contains_key(&place(finding))
     }
 
+    /// The leak that was told at the finding's place.
+    #[must_use]
+    pub fn told(&self, finding: &Finding) -> Option<FindingId> {
+        self.places.get(&place(finding)).map(|told| told.id)
+    }
+
     /// Whether the finding is the first at its place.
     pub fn is_first(&mut self, finding: &Finding) -> bool {
         let place = place(finding);

@@ -113,6 +113,17 @@ pub enum Transport {
     Udp,
 }
 
+impl Transport {
+    /// `tcp`, `udp`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
 /// One of the two ends of a flow, by the order of their addresses: it says nothing of client and server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {

@@ -268,9 +268,40 @@ pub struct Summary {
     pub seconds: f64,
 }
 
+impl Summary {
+    /// Adds what another run did.
+    pub fn add(&mut self, other: &Self) {
+        fn sum<K: Ord + Clone>(own: &mut BTreeMap<K, u64>, other: &BTreeMap<K, u64>) {
+            for (key, amount) in other {
+                let own = own.entry(key.clone()).or_default();
+                *own = own.saturating_add(*amount);
+            }
+        }
+        for (own, other) in [
+            (&mut self.sources, other.sources),
+            (&mut self.frames, other.frames),
+            (&mut self.bytes, other.bytes),
+            (&mut self.flows, other.flows),
+            (&mut self.gaps, other.gaps),
+            (&mut self.gap_bytes, other.gap_bytes),
+            (&mut self.drops, other.drops),
+            (&mut self.malformed, other.malformed),
+            (&mut self.again, other.again),
+        ] {
+            *own = own.saturating_add(other);
+        }
+        sum(&mut self.protocols, &other.protocols);
+        sum(&mut self.messages, &other.messages);
+        sum(&mut self.not_inspected, &other.not_inspected);
+        sum(&mut self.leaks, &other.leaks);
+        sum(&mut self.held_back, &other.held_back);
+        self.seconds += other.seconds;
+    }
+}
+
 /// The texts a leak is made of, redacted; the value only where `reveal` says so, the reasons where `explain` does.
 #[must_use]
-pub fn leak(finding: &Finding, process: Option<Process>, reveal: bool, explain: bool) -> Leak {
+pub fn leak(finding: &Finding, reveal: bool, explain: bool) -> Leak {
     let mut cwe: Vec<String> = finding.rule.cwe.clone();
     let mut owasp = Vec::new();
     for exposure in &finding.exposures {
@@ -311,7 +342,7 @@ pub fn leak(finding: &Finding, process: Option<Process>, reveal: bool, explain: 
             status: http.status,
             message: http.message,
         }),
-        process,
+        process: finding.process.clone(),
         source: finding.source.to_string(),
         frames: finding.frames,
         last_source: finding.last_source.as_ref().map(ToString::to_string),

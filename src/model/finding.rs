@@ -7,7 +7,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::event::Process;
 use super::secret::Fingerprint;
+use super::story::Story;
 use super::{Endpoint, Secret, Surface, Timestamp, Transport};
 
 /// How bad if true.
@@ -263,6 +265,8 @@ pub struct Finding {
     pub flow: FlowText,
     /// The exchange.
     pub http: Option<HttpText>,
+    /// Whose it is; told where events are made, the engine knows no processes.
+    pub process: Option<Process>,
     /// The capture, as reached from the input given.
     pub source: Arc<str>,
     /// First and last frame that carry the value.
@@ -277,6 +281,8 @@ pub struct Finding {
     pub cacheable: bool,
     /// What makes another sighting the same leak.
     pub once: Once,
+    /// The message it stands in; only where somebody watches.
+    pub story: Option<Box<Story>>,
     /// What was noted of it, and what moved confidence or severity: `raised: luhn ok`.
     pub reasons: Vec<Cow<'static, str>>,
 }

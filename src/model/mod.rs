@@ -8,10 +8,13 @@ pub mod frame;
 pub mod http;
 pub mod message;
 pub mod origin;
+pub mod pulse;
 pub mod redact;
 pub mod route;
 pub mod secret;
 pub mod segment;
+pub mod shown;
+pub mod story;
 pub mod text;
 pub mod time;
 

@@ -15,6 +15,17 @@ pub struct Origins {
     runs: RwLock<VecDeque<Run>>,
 }
 
+/// Where a first and a last frame are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The file of the first.
+    pub source: Arc<str>,
+    /// Their numbers, each in its file.
+    pub frames: [u64; 2],
+    /// The file of the last, where that is another one.
+    pub last_source: Option<Arc<str>>,
+}
+
 /// Frames that follow each other in the join and in their file.
 #[derive(Clone, Copy, Debug)]
 struct Run {
@@ -51,13 +62,12 @@ impl Origins {
         Some((Arc::clone(file), run.number + frame.saturating_sub(run.from)))
     }
 
-    /// The file of the first of two frames, both numbers as they stand in their files, and the file of the last where that is
-    /// another one.
+    /// Where a first and a last frame of the join are.
     #[must_use]
-    pub fn of_both(&self, frames: [u64; 2]) -> Option<(Arc<str>, [u64; 2], Option<Arc<str>>)> {
-        let [(first, from), (last, to)] = [self.of(frames[0])?, self.of(frames[1])?];
-        let other = (!Arc::ptr_eq(&first, &last)).then_some(last);
-        Some((first, [from, to], other))
+    pub fn of_both(&self, frames: [u64; 2]) -> Option<Placed> {
+        let [(source, from), (last, to)] = [self.of(frames[0])?, self.of(frames[1])?];
+        let last_source = (!Arc::ptr_eq(&source, &last)).then_some(last);
+        Some(Placed { source, frames: [from, to], last_source })
     }
 }
 
@@ -77,7 +87,10 @@ mod tests {
         let found: Vec<_> = (1..=7).filter_map(|frame| origins.of(frame)).collect();
         let expected = [("a", 1), ("a", 2), ("a", 3), ("b", 1), ("a", 4), ("a", 6), ("a", 7)];
         assert_eq!(found, expected.map(|(file, number)| (Arc::from(file), number)));
-        assert_eq!(origins.of_both([2, 3]), Some((Arc::from("a"), [2, 3], None)));
-        assert_eq!(origins.of_both([3, 4]), Some((Arc::from("a"), [3, 1], Some(Arc::from("b")))));
+        let placed = |frames, last: Option<&str>| {
+            Some(Placed { source: Arc::from("a"), frames, last_source: last.map(Arc::from) })
+        };
+        assert_eq!(origins.of_both([2, 3]), placed([2, 3], None));
+        assert_eq!(origins.of_both([3, 4]), placed([3, 1], Some("b")));
     }
 }

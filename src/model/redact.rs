@@ -96,9 +96,87 @@ pub fn name(raw: &str, known: &[Known<'_>]) -> String {
     shorten(shown)
 }
 
+/// The value of a header field: cookies and credentials masked whatever they are, URLs as [`url`] does, the rest as an
+/// [`excerpt`].
+#[must_use]
+pub fn header(name: &[u8], value: &[u8], known: &[Known<'_>]) -> String {
+    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+    let pair = |pair: &[u8]| {
+        let (name, value) = split(pair.trim_ascii(), b'=');
+        let mut shown = String::new();
+        match value {
+            Some(value) => {
+                push_part(&mut shown, name, known, usize::MAX);
+                shown.push('=');
+                push_secret(&mut shown, value, known);
+            }
+            None => push_secret(&mut shown, name, known),
+        }
+        shown
+    };
+    let shown = match name.as_str() {
+        "cookie" => value.split(|&byte| byte == b';').map(pair).collect::<Vec<_>>().join("; "),
+        "set-cookie" => {
+            let mut parts = value.split(|&byte| byte == b';');
+            let first = parts.next().map(pair);
+            let rest = parts.map(|part| excerpt(part.trim_ascii(), known));
+            first.into_iter().chain(rest).collect::<Vec<_>>().join("; ")
+        }
+        "location" | "content-location" | "referer" | "refresh" | "link" => url(value, known),
+        // Where they come from is no secret of theirs.
+        "www-authenticate" | "proxy-authenticate" | "access-control-allow-credentials" => {
+            excerpt(value, known)
+        }
+        name if is_telling(name) => {
+            let (scheme, rest) = split(value.trim_ascii(), b' ');
+            let mut shown = String::new();
+            match rest.filter(|_| std::str::from_utf8(scheme).is_ok_and(is_scheme)) {
+                Some(credential) => {
+                    push_text(&mut shown, scheme);
+                    shown.push(' ');
+                    push_secret(&mut shown, credential.trim_ascii(), known);
+                }
+                None => push_secret(&mut shown, value, known),
+            }
+            shown
+        }
+        _ => excerpt(value, known),
+    };
+    shorten(shown)
+}
+
+/// What is masked whatever it is; a known secret that it is, or holds, by its redacted form.
+fn push_secret(shown: &mut String, raw: &[u8], known: &[Known<'_>]) {
+    let decoded = percent_decode(raw, true);
+    let fits = |secret: &&Known<'_>| secret.value == &*decoded || secret.value == raw;
+    let within = |secret: &&Known<'_>| {
+        !secret.value.is_empty() && memchr::memmem::find(&decoded, secret.value).is_some()
+    };
+    match (known.iter().find(fits), known.iter().find(within)) {
+        (Some(secret), _) => shown.push_str(secret.redacted),
+        (None, Some(secret)) => {
+            shown.push_str(HIDDEN);
+            shown.push_str(secret.redacted);
+            shown.push_str(HIDDEN);
+        }
+        (None, None) => shown.push_str(HIDDEN),
+    }
+}
+
+/// A stretch of a message: as an [`excerpt`], but with its lines, and as long as it is.
+#[must_use]
+pub fn passage(raw: &[u8], known: &[Known<'_>]) -> String {
+    masked(raw, known, usize::MAX)
+}
+
 /// An excerpt of running text: known secrets, URLs, values behind telling names and tokens masked.
 #[must_use]
 pub fn excerpt(raw: &[u8], known: &[Known<'_>]) -> String {
+    shorten(masked(raw, known, ENOUGH))
+}
+
+/// Masks text until `enough` bytes of it are there; without a limit its lines stay.
+fn masked(raw: &[u8], known: &[Known<'_>], enough: usize) -> String {
     let mut text = String::from_utf8_lossy(raw).into_owned();
     hide_known(&mut text, known);
     let mut shown = String::with_capacity(text.len().min(2 * ENOUGH));
@@ -111,7 +189,7 @@ pub fn excerpt(raw: &[u8], known: &[Known<'_>]) -> String {
             )
     };
     for part in text.split_inclusive(is_break) {
-        if shown.len() > ENOUGH {
+        if shown.len() > enough {
             break;
         }
         let mark = part.chars().next_back().filter(|&character| is_break(character));
@@ -140,11 +218,12 @@ pub fn excerpt(raw: &[u8], known: &[Known<'_>]) -> String {
                 || word.ends_with(':') && is_telling(word);
         }
         match mark {
+            Some('\n') if enough == usize::MAX => shown.push('\n'),
             Some(mark) if mark.is_control() => shown.push(' '),
             mark => shown.extend(mark),
         }
     }
-    shorten(shown)
+    shown
 }
 
 /// Whether a word may be a token: what a path segment or a field name is masked for.

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::mem;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use super::ip::{self, Addresses};
@@ -45,6 +46,46 @@ struct Key {
 }
 
 impl Fragment<'_> {
+    /// Who sends it to whom.
+    #[must_use]
+    pub fn ends(&self) -> (IpAddr, IpAddr) {
+        let Key { source, destination, .. } = self.key();
+        match self.addresses {
+            Addresses::V4(_) => {
+                let address = |bits: u128| IpAddr::V4(Ipv4Addr::from_bits(bits as u32));
+                (address(source), address(destination))
+            }
+            Addresses::V6(_) => {
+                let address = |bits| Ipv6Addr::from_bits(bits).to_canonical();
+                (address(source), address(destination))
+            }
+        }
+    }
+
+    /// What tells its datagram from others between the same ends.
+    #[must_use]
+    pub fn identification(&self) -> u32 {
+        self.identification
+    }
+
+    /// Where its bytes stand in the datagram's payload.
+    #[must_use]
+    pub fn offset(&self) -> u16 {
+        self.offset
+    }
+
+    /// The protocol of the datagram's payload, as the fragment says it.
+    #[must_use]
+    pub fn protocol(&self) -> u8 {
+        self.protocol
+    }
+
+    /// Its part of the datagram's payload.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes
+    }
+
     fn key(&self) -> Key {
         let (source, destination, protocol) = match self.addresses {
             Addresses::V4(&[.., a, b, c, d, e, f, g, h]) => (
@@ -221,11 +262,12 @@ impl Fragments {
         let head = Head::of(fragment);
         let start = u32::from(fragment.offset);
         let length = u32::try_from(fragment.bytes.len()).unwrap_or(u32::MAX);
-        let end = start.saturating_add(length).saturating_add(fragment.cut);
+        let length = length.saturating_add(fragment.cut);
+        let end = start.saturating_add(length);
         if end > head.longest() {
             return Err("fragment beyond the longest datagram");
         }
-        if fragment.more && (length + fragment.cut) % 8 != 0 {
+        if fragment.more && !length.is_multiple_of(8) {
             return Err("fragment of no multiple of eight bytes");
         }
         let digest = self.digest.hash_one((start, fragment.more, fragment.bytes));

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
-use crate::engine::{Engine, Intake, LIMITS, Released, Settings, Stats};
+use crate::engine::{Engine, Intake, Released, Settings, Stats};
 use crate::model::Timestamp;
 use crate::model::event::{Event, Lost};
+use crate::model::pulse::Pulse;
 use crate::packet::{self, GivenUp};
 use crate::process::Attribution;
 use crate::rule::RuleSet;
@@ -22,6 +23,9 @@ use crate::source::{Live, Next, Source as _};
 
 use super::batch::{self, Batch};
 use super::begin::{self, Begins};
+use super::meter::Meter;
+use super::pulse::{self, Pulses};
+use super::tape::Tape;
 use super::teller::{Teller, given_up_event};
 use super::{Capture, Flow, Options, Outcome, Read, Watch};
 
@@ -65,8 +69,9 @@ pub fn capture(
         left: until.count.map(AtomicU64::new),
         rules: Mutex::new(Arc::clone(&rules)),
         edition: AtomicU64::new(0),
+        tape: options.tape.as_ref(),
     };
-    let settings = Settings { rules, key: options.key.clone(), limits: LIMITS, explain: options.explain };
+    let settings = options.settings(rules);
     let jobs = options.jobs.max(1);
     let (words, heard) = bounded::<Word>(64);
     let (spares_in, spares) = bounded::<Batch>(jobs * 4);
@@ -74,18 +79,21 @@ pub fn capture(
     thread::scope(|scope| {
         let mut queues = Vec::with_capacity(jobs);
         let mut threads = Vec::new();
-        for _ in 0..jobs {
+        for worker in 0..jobs {
             let (queue, orders) = bounded::<Order>(QUEUE);
             queues.push(queue);
             let (words, spares, settings, state) = (words.clone(), spares_in.clone(), &settings, &state);
-            threads.push(scope.spawn(move || work(settings, state, &orders, &words, &spares)));
+            threads.push(scope.spawn(move || work(worker, settings, state, &orders, &words, &spares)));
         }
         // It ends when the last reader does.
         let begins = attribution.map(|attribution| begin::watch(scope, attribution));
-        for live in interfaces {
+        for (number, live) in interfaces.into_iter().enumerate() {
             let (queues, spares, words, state) = (queues.clone(), spares.clone(), words.clone(), &state);
+            let number = options.pulse.then_some(jobs + number);
             let begins = begins.clone();
-            threads.push(scope.spawn(move || Reader::new(live, queues, spares, words, begins, state).run()));
+            threads.push(
+                scope.spawn(move || Reader::new(live, queues, spares, words, begins, state).run(number)),
+            );
         }
         drop((queues, words, begins));
         read.drops = collect(&heard, &state, until.duration, &mut teller, watch);
@@ -103,7 +111,7 @@ pub fn capture(
         // Interfaces are captured on at the same time.
         read.stats.seconds = seconds;
     });
-    teller.finish(&read);
+    teller.finish(&read, watch);
     Outcome { worst: teller.worst, problems: read.problems, skipped: 0 }
 }
 
@@ -117,6 +125,7 @@ struct State<'a> {
     rules: Mutex<Arc<RuleSet>>,
     /// Grows with each change of the rules.
     edition: AtomicU64,
+    tape: Option<&'a Tape>,
 }
 
 impl State<'_> {
@@ -142,9 +151,12 @@ enum Word {
     Lost(Lost),
     Note(String),
     Problem(String),
+    /// How it goes with the thread of this number.
+    Pulse(usize, Box<Pulse>),
 }
 
 fn work(
+    worker: usize,
     settings: &Settings,
     state: &State<'_>,
     orders: &Receiver<Order>,
@@ -156,6 +168,8 @@ fn work(
     let mut source: Arc<str> = Arc::from("");
     let mut last = (0, Timestamp::default());
     let mut edition = 0;
+    let mut meter = settings.watched.then(Meter::default);
+    let mut told = Instant::now();
     let tell = |engine: &mut Engine, source: &Arc<str>| {
         if engine.has_released() {
             // Nobody listens any more only where the caller's thread has panicked.
@@ -169,21 +183,35 @@ fn work(
             edition = newest;
             engine.follow(Arc::clone(&state.rules.lock().unwrap_or_else(PoisonError::into_inner)));
         }
+        let mut behind = None;
         match order {
             Order::Batch(from, mut batch) => {
                 engine.on_interface(&from);
                 source = from;
                 batch.each(|frame, shard| {
                     last = (frame.number, last.1.max(frame.time));
-                    engine.packet(shard, &packet::decode(frame), frame.number, frame.time);
+                    let packet = packet::decode(frame);
+                    engine.packet(shard, &packet, frame.number, frame.time);
+                    if let Some(meter) = &mut meter {
+                        meter.add(&engine, &packet, frame.bytes.len(), frame.time);
+                    }
                 });
                 batch.clear();
                 // No room for a spare: it is dropped.
                 let _ = spares.try_send(batch);
+                behind = meter.as_ref().map(|_| now().since(last.1));
             }
             Order::Tick(time) => engine.advance(last.0, time),
         }
         tell(&mut engine, &source);
+        if let Some(meter) = &mut meter
+            && told.elapsed() >= pulse::EVERY
+        {
+            told = Instant::now();
+            let pulse = Pulse { time: last.1, behind, ..pulse::of_engine(&engine, meter) };
+            // Where there is no room it is told later.
+            let _ = words.try_send(Word::Pulse(worker, Box::new(pulse)));
+        }
     }
     engine.finish(last.0, last.1);
     tell(&mut engine, &source);
@@ -236,8 +264,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn run(mut self) -> Stats {
+    /// Reads to the end; `number` is that of this thread, where somebody watches.
+    fn run(mut self, number: Option<usize>) -> Stats {
         let mut ticked = Instant::now();
+        let mut told = ticked;
         let mut counted = ticked;
         let mut ending: Option<Instant> = None;
         let mut is_told = false;
@@ -250,6 +280,9 @@ impl<'a> Reader<'a> {
                         break;
                     }
                     self.last = (frame.number, frame.time);
+                    if let Some(tape) = self.state.tape {
+                        tape.frame(&frame, &self.name);
+                    }
                     let (batches, waiting) = (&mut self.batches, &mut self.waiting);
                     let begins = &mut self.begins;
                     self.intake.sort(&frame, |shard, frame, packet| {
@@ -285,6 +318,12 @@ impl<'a> Reader<'a> {
                     let note = format!("{}: frames of its link type are not looked into", self.name);
                     let _ = self.words.send(Word::Note(note));
                 }
+            }
+            if let Some(number) = number.filter(|_| told.elapsed() >= pulse::EVERY) {
+                told = Instant::now();
+                let queues = self.queues.iter().map(|queue| (queue.len(), QUEUE)).collect();
+                let pulse = Pulse { time: self.last.1, queues, ..pulse::of_intake(self.intake.stats()) };
+                let _ = self.words.try_send(Word::Pulse(number, Box::new(pulse)));
             }
             for note in self.live.notes() {
                 let _ = self.words.send(Word::Note(note));
@@ -406,20 +445,27 @@ fn collect(
     let begun = Instant::now();
     let mut again = begun;
     let mut drops = 0;
+    let mut pulses = Pulses::default();
     loop {
         match heard.recv_timeout(TICK) {
             Ok(Word::Released(capture, released)) => {
                 released.into_iter().for_each(|released| teller.tell(released, &capture, watch));
-                teller.settle();
+                teller.settle(watch);
             }
             Ok(Word::Lost(lost)) => {
                 if lost.reason.ends_with("-drop") {
                     drops += lost.count;
+                    pulses.dropped(&lost.reason, lost.count);
                 }
-                teller.lost(lost);
+                teller.lost(lost, watch);
             }
             Ok(Word::Note(note)) => watch.note(&note),
             Ok(Word::Problem(problem)) => watch.problem(&problem),
+            Ok(Word::Pulse(thread, pulse)) => {
+                if let Some(pulse) = pulses.add(thread, *pulse) {
+                    watch.pulse(Box::new(pulse));
+                }
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return drops,
         }
@@ -454,6 +500,7 @@ mod tests {
             left: Some(AtomicU64::new(2)),
             rules: Mutex::new(Arc::new(RuleSet::load(false, &[]).unwrap())),
             edition: AtomicU64::new(0),
+            tape: None,
         };
         // An interface that is not there is waited for: no right is needed.
         let settings =

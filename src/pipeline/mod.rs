@@ -3,9 +3,14 @@
 mod batch;
 mod begin;
 mod live;
+mod meter;
+mod pulse;
 mod queued;
+mod replay;
+mod screen;
 mod shared;
 mod stream;
+mod tape;
 mod teller;
 
 use std::sync::Arc;
@@ -14,15 +19,19 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::engine::{Ended, Engine, Intake, LIMITS, Settings, Stats};
 use crate::model::event::Event;
-use crate::model::finding::Finding;
+use crate::model::finding::{Finding, FindingId};
+use crate::model::pulse::Pulse;
 use crate::model::secret::FingerprintKey;
-use crate::model::{Confidence, Origins, Severity, Timestamp};
+use crate::model::{Confidence, Frame, Origins, Severity, Timestamp};
 use crate::rule::RuleSet;
 use crate::source::{self, CaptureFile, Input, Joined, Next, Source, SourceError};
 
 pub use live::{Until, capture};
 pub use queued::{Queued, Tell};
+pub use replay::{Pace, replay};
+pub use screen::{Courier, Outside, Signals, show};
 pub use stream::is_stream;
+pub use tape::{Leaking, TakeFrame, TakeLive, Tape, extract};
 use teller::Teller;
 
 /// What a scan is asked to do.
@@ -44,10 +53,22 @@ pub struct Options {
     pub join: bool,
     /// Whether leaks say why they are told, and [`Watch::suppressed`] is told what rules saw and did not tell.
     pub explain: bool,
+    /// Whether [`Watch::pulse`] is told how the run goes, and findings come with their story.
+    pub pulse: bool,
     /// What fingerprints are made with.
     pub key: FingerprintKey,
+    /// Takes the frames of what can be read once only, for its leaking flows.
+    pub tape: Option<Tape>,
     /// Set from outside to end early: what was found is told.
     pub stop: Arc<AtomicBool>,
+}
+
+impl Options {
+    /// What an engine is given.
+    fn settings(&self, rules: Arc<RuleSet>) -> Settings {
+        let Self { explain, pulse: watched, .. } = *self;
+        Settings { rules, key: self.key.clone(), limits: LIMITS, explain, watched }
+    }
 }
 
 /// What the taker of events says.
@@ -69,6 +90,12 @@ pub trait Watch {
     fn skipped(&mut self, path: &str);
     /// A rule saw something and did not tell it; only where [`Options::explain`] asks. Texts are redacted.
     fn suppressed(&mut self, _rule: &str, _place: &str, _redacted: &str, _reason: &str) {}
+    /// A leak is about to be told: what the event is made of.
+    fn told(&mut self, _finding: &Finding) {}
+    /// The leak `told` was seen once more; no event says so yet.
+    fn sighting(&mut self, _told: FindingId, _finding: &Finding) {}
+    /// How the run goes, a few times a second; only where [`Options::pulse`] asks.
+    fn pulse(&mut self, _pulse: Box<Pulse>) {}
     /// Whether a finding is known to the user, and so is not told but counted. Asked for each sighting that would be told.
     fn is_known(&mut self, _finding: &Finding) -> bool {
         false
@@ -101,7 +128,7 @@ pub fn scan(
     watch: &mut dyn Watch,
 ) -> Outcome {
     let mut teller = Teller::new(options, &rules, on);
-    let settings = Settings { rules, key: options.key.clone(), limits: LIMITS, explain: options.explain };
+    let settings = options.settings(rules);
     // What comes through a pipe is told as it comes: no batches.
     let is_pipe = inputs.iter().any(|input| is_stream(&input.path));
     let read = if options.jobs <= 1 || is_pipe {
@@ -109,7 +136,7 @@ pub fn scan(
     } else {
         shared::scan(inputs, &settings, options, &mut teller, watch)
     };
-    teller.finish(&read);
+    teller.finish(&read, watch);
     Outcome { worst: teller.worst, problems: read.problems, skipped: read.skipped }
 }
 
@@ -138,6 +165,14 @@ struct Capture {
     origins: Option<Arc<Origins>>,
 }
 
+impl Capture {
+    /// The file of a frame, and its number there.
+    fn place(&self, number: u64) -> (Arc<str>, u64) {
+        let placed = self.origins.as_ref().and_then(|origins| origins.of(number));
+        placed.unwrap_or_else(|| (Arc::clone(&self.name), number))
+    }
+}
+
 /// The inputs that are one capture each: all of them where they are joined.
 fn captures<'a>(inputs: &'a [Input], options: &Options) -> std::slice::Chunks<'a, Input> {
     inputs.chunks(if options.join { inputs.len().max(1) } else { 1 })
@@ -160,6 +195,7 @@ fn alone(
         }
         let Some((mut source, capture)) = open(inputs, options, &mut read, watch) else { continue };
         engine.begin(Arc::clone(&capture.name), capture.origins.clone());
+        let tape = options.tape.as_ref().filter(|_| inputs.iter().any(|input| is_stream(&input.path)));
         let mut last = (0, Timestamp::default());
         let mut silent: Option<Instant> = None;
         loop {
@@ -167,6 +203,10 @@ fn alone(
                 Ok(Next::Frame(frame)) => {
                     last = (frame.number, frame.time);
                     silent = None;
+                    if let Some(tape) = tape {
+                        let (name, number) = capture.place(frame.number);
+                        tape.frame(&Frame { number, ..frame }, &name);
+                    }
                     intake.sort(&frame, |shard, frame, packet| {
                         engine.packet(shard, packet, frame.number, frame.time);
                     });
@@ -182,7 +222,7 @@ fn alone(
             }
             if engine.has_released() {
                 engine.released().for_each(|released| teller.tell(released, &capture, watch));
-                teller.settle();
+                teller.settle(watch);
             }
             if last.0 % LOOK == 0 || silent.is_some() || teller.is_stopped() {
                 watch.progress(bytes + source.position(), teller.leaks());
@@ -196,8 +236,8 @@ fn alone(
         });
         engine.finish(last.0, last.1);
         engine.released().for_each(|released| teller.tell(released, &capture, watch));
-        teller.settle();
-        teller.given_up(&ended.given_up, &capture);
+        teller.settle(watch);
+        teller.given_up(&ended.given_up, &capture, watch);
         bytes += source.position();
         watch.progress(bytes, teller.leaks());
         note_links(&ended, &capture.name, watch);

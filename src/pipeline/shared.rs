@@ -290,16 +290,16 @@ fn collect(
                             teller.tell(first.released, source, watch);
                         }
                     } else if capture < all.0 {
-                        teller.settle();
+                        teller.settle(watch);
                         capture += 1;
                         if let (Some(source), Some(ended)) = (sources.pop_front(), ended.pop_front()) {
-                            teller.given_up(&ended.given_up, &source);
+                            teller.given_up(&ended.given_up, &source, watch);
                         }
                     } else {
                         break;
                     }
                 }
-                teller.settle();
+                teller.settle(watch);
                 watch.progress(position.load(Ordering::Relaxed), teller.leaks());
                 given_up.fetch_or(teller.is_stopped(), Ordering::Relaxed);
             }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::engine::{Consequences, LostInFlow, Released, Report};
 use crate::ledger::Ledger;
-use crate::model::event::{self, End, Event, Flow as FlowEvent, Lost, Process};
+use crate::model::event::{self, End, Event, Flow as FlowEvent, Lost};
 use crate::model::finding::Finding;
+use crate::model::origin::Placed;
 use crate::model::{FlowKey, Severity};
 use crate::packet::GivenUp;
 use crate::process::Attribution;
@@ -59,7 +60,7 @@ impl<'a> Teller<'a> {
     /// Takes what was released of the capture `source`. It may wait for [`Teller::settle`].
     pub(super) fn tell(&mut self, released: Released, capture: &Capture, watch: &mut dyn Watch) {
         if released.frame != self.frame {
-            self.settle();
+            self.settle(watch);
             self.frame = released.frame;
         }
         match released.report {
@@ -72,27 +73,24 @@ impl<'a> Teller<'a> {
     }
 
     /// Tells what waits: all that one frame released has been taken.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn settle(&mut self, watch: &mut dyn Watch) {
         for report in std::mem::take(&mut self.together) {
             match report {
                 Together::Lost(lost) => self.emit(&Event::Lost(lost)),
-                Together::Finding(mut finding, process) => {
+                Together::Finding(mut finding) => {
                     self.ledger.relate(&mut finding);
                     *self.leaks.entry(finding.severity).or_default() += 1;
                     self.worst = self.worst.max(Some(finding.severity));
-                    self.emit(&Event::Leak(Box::new(event::leak(
-                        &finding,
-                        process,
-                        self.options.reveal,
-                        self.options.explain,
-                    ))));
+                    watch.told(&finding);
+                    let leak = event::leak(&finding, self.options.reveal, self.options.explain);
+                    self.emit(&Event::Leak(Box::new(leak)));
                 }
             }
         }
     }
 
-    fn finding(&mut self, finding: Box<Finding>, watch: &mut dyn Watch) {
-        let (is_wanted, process) = self.who(&finding);
+    fn finding(&mut self, mut finding: Box<Finding>, watch: &mut dyn Watch) {
+        let is_wanted = self.attribute_to(&mut finding);
         let held_back = if finding.severity < self.options.severity {
             Some("below-severity")
         } else if finding.confidence < self.options.confidence {
@@ -110,6 +108,9 @@ impl<'a> Teller<'a> {
         }
         if !self.ledger.is_first(&finding) {
             self.again += 1;
+            if let Some(told) = self.ledger.told(&finding) {
+                watch.sighting(told, &finding);
+            }
             if !self.options.every {
                 return;
             }
@@ -117,36 +118,37 @@ impl<'a> Teller<'a> {
         let follows = self.consequences.of(&finding).filter(|follows| {
             follows.severity >= self.options.severity && follows.confidence >= self.options.confidence
         });
-        self.together.push(Together::Finding(finding, process.clone()));
+        self.together.push(Together::Finding(finding));
         if let Some(follows) = follows
             && !self.ledger.knows(&follows)
             && !watch.is_known(&follows)
             && self.ledger.is_first(&follows)
         {
-            self.together.push(Together::Finding(Box::new(follows), process));
+            self.together.push(Together::Finding(Box::new(follows)));
         }
     }
 
-    /// Whether a finding is of those that are asked for, and whose it is.
-    fn who(&self, finding: &Finding) -> (bool, Option<Process>) {
-        let Some(attribution) = self.attribution else { return (true, None) };
+    /// Says whose a finding is; whether it is of those that are asked for.
+    fn attribute_to(&self, finding: &mut Finding) -> bool {
+        let Some(attribution) = self.attribution else { return true };
         let flow = &finding.flow;
         let (key, client) = FlowKey::new(flow.client, flow.server, flow.transport);
         let parties = attribution.of(key, client);
         let sender = if finding.surface.is_of_response() { End::Server } else { End::Client };
-        (attribution.admits(&parties), parties.told(sender))
+        finding.process = parties.told(sender);
+        attribution.admits(&parties)
     }
 
     /// Fragments that could not be put together.
-    pub(super) fn given_up(&mut self, given_up: &[GivenUp], capture: &Capture) {
+    pub(super) fn given_up(&mut self, given_up: &[GivenUp], capture: &Capture, watch: &mut dyn Watch) {
         for given_up in given_up {
-            self.lost(given_up_event(given_up, capture));
+            self.lost(given_up_event(given_up, capture), watch);
         }
     }
 
     /// What was lost outside any flow.
-    pub(super) fn lost(&mut self, lost: Lost) {
-        self.settle();
+    pub(super) fn lost(&mut self, lost: Lost, watch: &mut dyn Watch) {
+        self.settle(watch);
         self.emit(&Event::Lost(lost));
     }
 
@@ -165,8 +167,8 @@ impl<'a> Teller<'a> {
     }
 
     /// The last events: further sightings, and the summary.
-    pub(super) fn finish(&mut self, read: &Read) {
-        self.settle();
+    pub(super) fn finish(&mut self, read: &Read, watch: &mut dyn Watch) {
+        self.settle(watch);
         self.again();
         let mut summary = read.stats.summary();
         summary.sources = read.sources;
@@ -195,7 +197,7 @@ impl<'a> Teller<'a> {
 }
 
 enum Together {
-    Finding(Box<Finding>, Option<Process>),
+    Finding(Box<Finding>),
     Lost(Lost),
 }
 
@@ -214,7 +216,8 @@ pub(super) fn given_up_event(given_up: &GivenUp, capture: &Capture) -> Lost {
 
 fn lost_at(reason: &str, [count, bytes]: [u64; 2], frames: [u64; 2], capture: &Capture) -> Lost {
     let placed = capture.origins.as_ref().and_then(|origins| origins.of_both(frames));
-    let (source, frames, last) = placed.unwrap_or_else(|| (Arc::clone(&capture.name), frames, None));
+    let Placed { source, frames, last_source } =
+        placed.unwrap_or_else(|| Placed { source: Arc::clone(&capture.name), frames, last_source: None });
     Lost {
         reason: reason.to_owned(),
         flow: None,
@@ -223,6 +226,6 @@ fn lost_at(reason: &str, [count, bytes]: [u64; 2], frames: [u64; 2], capture: &C
         bytes,
         frames,
         source: source.to_string(),
-        last_source: last.as_ref().map(ToString::to_string),
+        last_source: last_source.as_ref().map(ToString::to_string),
     }
 }

@@ -1,9 +1,21 @@
 //! The list of sinks, how one is named on the command line, and how it is opened.
 
+mod cef;
 pub mod contract;
+mod csv;
+mod ecs;
+mod eve;
 mod fan;
+mod gathered;
+mod html;
+mod json;
+mod markdown;
 mod ndjson;
+mod pcapng;
+mod record;
 mod rotate;
+mod sarif;
+mod say;
 mod syslog;
 mod table;
 mod text;
@@ -14,41 +26,69 @@ use std::fs::OpenOptions;
 use std::io::{self, BufWriter, IsTerminal, LineWriter, Write};
 use std::path::{Path, PathBuf};
 
+pub use cef::Cef;
 pub use contract::Sink;
+pub use csv::Csv;
+pub use ecs::Ecs;
+pub use eve::Eve;
 pub use fan::{Failure, Fan};
-pub use ndjson::{Ndjson, line};
+pub use html::Html;
+pub use json::Json;
+pub use markdown::Markdown;
+pub use ndjson::{Ndjson, line, read};
+pub use pcapng::{FrameFile, Pcapng};
 pub use rotate::Rotation;
+pub use sarif::Sarif;
+pub use say::sentence;
 pub use syslog::Address;
 pub use table::Table;
 pub use text::{clean, paint, severity_style, wrap};
 
 /// Every format there is. A new one is a file and a line here.
 pub const FORMATS: &[Format] = &[
-    Format {
-        name: "table",
-        about: "for people: grouped by secret, the worst first",
-        open: |out, style| Box::new(Table::new(out, style)),
-    },
-    Format {
-        name: "ndjson",
-        about: "for programs: one JSON object a line, as it is found",
-        open: |out, _| Box::new(Ndjson::new(out)),
-    },
+    Format::stream(
+        "table",
+        "people: leaks grouped by secret, the worst first; live, each as it comes",
+        |out, style| Box::new(Table::new(out, style)),
+    ),
+    Format::stream("ndjson", "programs: one JSON object a line, as it is found", |out, _| {
+        Box::new(Ndjson::new(out))
+    }),
+    Format::document("json", "programs that want one document: an array of what ndjson tells", |out, _| {
+        Box::new(Json::new(out))
+    }),
+    Format::stream("csv", "spreadsheets and databases: one row a leak", |out, _| Box::new(Csv::new(out)))
+        .headed(csv::HEAD),
+    Format::document("sarif", "code scanning: SARIF 2.1.0; a line is a frame", |out, _| {
+        Box::new(Sarif::new(out))
+    }),
+    Format::document("html", "people: one page with plots and a table to filter", |out, _| {
+        Box::new(Html::new(out))
+    }),
+    Format::document("markdown", "issues, pull requests and wikis: one page", |out, _| {
+        Box::new(Markdown::new(out))
+    }),
+    Format::stream("ecs", "Elastic and OpenSearch: Elastic Common Schema, a line each", |out, _| {
+        Box::new(Ecs::new(out))
+    }),
+    Format::stream("eve", "what reads Suricata: alerts as EVE records, a line each", |out, _| {
+        Box::new(Eve::new(out))
+    }),
+    Format::stream("cef", "SIEMs: Common Event Format, a line each", |out, _| Box::new(Cef::new(out))),
 ];
 
 /// What goes to a system log; a sink only.
-static SYSLOG: Format = Format {
-    name: "syslog",
-    about: "RFC 5424 messages: syslog:udp://HOST, syslog:tcp://HOST:PORT, syslog:/dev/log",
-    open: |out, _| Box::new(syslog::Syslog::new(out)),
-};
+static SYSLOG: Format = Format::stream(
+    "syslog",
+    "RFC 5424 messages: syslog:udp://HOST, syslog:tcp://HOST:PORT, syslog:/dev/log",
+    |out, _| Box::new(syslog::Syslog::new(out)),
+);
 
 /// What goes to an HTTP server; a sink only.
-static WEBHOOK: Format = Format {
-    name: "webhook",
-    about: "ndjson by POST, in batches: webhook:https://HOST/PATH",
-    open: |out, _| Box::new(Ndjson::new(out)),
-};
+static WEBHOOK: Format =
+    Format::stream("webhook", "ndjson by POST, in batches: webhook:https://HOST/PATH", |out, _| {
+        Box::new(Ndjson::new(out))
+    });
 
 /// Columns of what is written to a file for people.
 const FILE_WIDTH: usize = 100;
@@ -60,10 +100,32 @@ pub type Output = Box<dyn Write + Send>;
 pub struct Format {
     /// Its name on the command line.
     pub name: &'static str,
-    /// One line on it.
+    /// For whom it is.
     pub about: &'static str,
+    /// Whether it is written as events come, so that a file can be appended to and put aside; otherwise it is one document, written
+    /// whole at the end.
+    pub is_stream: bool,
+    /// What each file begins with, before anything a sink writes.
+    pub head: &'static str,
     /// Makes a sink that writes to an output.
-    pub open: fn(Output, Style) -> Box<dyn Sink>,
+    pub open: Open,
+}
+
+/// Makes a sink that writes to an output.
+pub type Open = fn(Output, Style) -> Box<dyn Sink>;
+
+impl Format {
+    const fn stream(name: &'static str, about: &'static str, open: Open) -> Self {
+        Self { name, about, is_stream: true, head: "", open }
+    }
+
+    const fn document(name: &'static str, about: &'static str, open: Open) -> Self {
+        Self { is_stream: false, ..Self::stream(name, about, open) }
+    }
+
+    const fn headed(self, head: &'static str) -> Self {
+        Self { head, ..self }
+    }
 }
 
 impl fmt::Debug for Format {
@@ -226,16 +288,23 @@ impl Spec {
     pub fn open(&self, opening: &Opening) -> io::Result<Box<dyn Sink>> {
         let in_file = Style { color: false, width: FILE_WIDTH, ..opening.style };
         let mode = if opening.private { 0o600 } else { 0o666 };
-        let (out, style): (Output, Style) = match (&self.place, opening.rotation) {
+        // A document is written whole: it can neither be appended to nor put aside in the middle.
+        let rotation = opening.rotation.filter(|_| self.format.is_stream);
+        let head = self.format.head.as_bytes();
+        let (mut out, style): (Output, Style) = match (&self.place, rotation) {
             (Place::Standard, _) => (standard(), opening.style),
             (Place::Error, _) => (Box::new(LineWriter::new(io::stderr())), opening.style),
             (Place::File(path), None) => (file(path, mode)?, in_file),
             (Place::File(path), Some(rotation)) => {
-                (Box::new(rotate::Rotating::open(path, mode, rotation)?), in_file)
+                let file = rotate::Rotating::open(path, mode, rotation, head)?;
+                return Ok((self.format.open)(Box::new(file), in_file));
             }
             (Place::Syslog(address), _) => (Box::new(syslog::Wire::new(address.clone())), in_file),
             (Place::Webhook(url), _) => (Box::new(webhook::Post::open(url, &opening.spool)?), in_file),
         };
+        if !head.is_empty() {
+            out.write_all(head)?;
+        }
         Ok((self.format.open)(out, style))
     }
 }
@@ -258,6 +327,8 @@ fn file(path: &Path, mode: u32) -> io::Result<Output> {
     Ok(Box::new(BufWriter::with_capacity(64 * 1024, file)))
 }
 
+#[cfg(test)]
+mod compliance;
 #[cfg(test)]
 pub(crate) mod example;
 
@@ -292,16 +363,25 @@ mod tests {
     #[test]
     fn a_wrong_spec_is_told_the_formats() {
         for (text, message) in [
-            ("xml:a", "unknown format \"xml\"; known are: table, ndjson"),
-            ("a.ndjson", "unknown format \"a.ndjson\"; known are: table, ndjson"),
-            ("", "unknown format \"\"; known are: table, ndjson"),
+            (
+                "xml:a",
+                "unknown format \"xml\"; known are: table, ndjson, json, csv, sarif, html, markdown, ecs, eve, cef",
+            ),
+            (
+                "a.ndjson",
+                "unknown format \"a.ndjson\"; known are: table, ndjson, json, csv, sarif, html, markdown, ecs, eve, cef",
+            ),
+            (
+                "",
+                "unknown format \"\"; known are: table, ndjson, json, csv, sarif, html, markdown, ecs, eve, cef",
+            ),
             (
                 "ndjson",
-                "the sink \"ndjson\" does not say where to: write FORMAT:FILE, or FORMAT:- for standard output; known formats are: table, ndjson",
+                "the sink \"ndjson\" does not say where to: write FORMAT:FILE, or FORMAT:- for standard output; known formats are: table, ndjson, json, csv, sarif, html, markdown, ecs, eve, cef",
             ),
             (
                 "table:",
-                "the sink \"table:\" does not say where to: write FORMAT:FILE, or FORMAT:- for standard output; known formats are: table, ndjson",
+                "the sink \"table:\" does not say where to: write FORMAT:FILE, or FORMAT:- for standard output; known formats are: table, ndjson, json, csv, sarif, html, markdown, ecs, eve, cef",
             ),
         ] {
             assert_eq!(text.parse::<Spec>().unwrap_err().to_string(), message, "{text}");

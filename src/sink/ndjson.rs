@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Output, Sink};
 use crate::model::event::Event;
@@ -39,6 +39,28 @@ pub fn line(event: &Event, out: &mut Vec<u8>) -> io::Result<()> {
     serde_json::to_writer(&mut *out, &Line { v: VERSION, event })?;
     out.push(b'\n');
     Ok(())
+}
+
+/// Reads what [`line`] wrote; `None` where it is an event of a kind that this version does not know (CONTRACT: consumers accept what they
+/// do not know).
+///
+/// # Errors
+/// Where it is no event; without anything of what stood there.
+pub fn read(line: &[u8]) -> Result<Option<Event>, String> {
+    #[derive(Deserialize)]
+    struct Head {
+        v: u8,
+        r#type: String,
+    }
+    let fault = |error: serde_json::Error| match error.classify() {
+        serde_json::error::Category::Data => "it is no event of leaktap".to_owned(),
+        _ => format!("it is no JSON (column {})", error.column()),
+    };
+    let head: Head = serde_json::from_slice(line).map_err(fault)?;
+    if head.v != VERSION || !["leak", "again", "lost", "summary"].contains(&head.r#type.as_str()) {
+        return Ok(None);
+    }
+    serde_json::from_slice(line).map(Some).map_err(fault)
 }
 
 impl Sink for Ndjson {
@@ -128,5 +150,28 @@ mod tests {
         }
         assert!(text.starts_with(r#"{"v":1,"type":"leak","id":""#));
         assert!(text.ends_with("}\n"));
+    }
+
+    #[test]
+    fn what_was_written_can_be_read() {
+        for event in example::events() {
+            let mut bytes = Vec::new();
+            line(&event, &mut bytes).unwrap();
+            let mut again = Vec::new();
+            line(&read(&bytes).unwrap().unwrap(), &mut again).unwrap();
+            assert_eq!(again, bytes);
+        }
+        for (text, expected) in [
+            (r#"{"v":1,"type":"dream"}"#, Ok(())),
+            (r#"{"v":2,"type":"leak"}"#, Ok(())),
+            (r#"{"v":1,"type":"leak"}"#, Err("it is no event of leaktap")),
+            (r#"{"type":"leak"}"#, Err("it is no event of leaktap")),
+            ("[]", Err("it is no event of leaktap")),
+            ("leak", Err("it is no JSON (column 1)")),
+            ("", Err("it is no JSON (column 0)")),
+        ] {
+            let told = read(text.as_bytes()).map(|event| assert!(event.is_none()));
+            assert_eq!(told, expected.map_err(str::to_owned), "{text}");
+        }
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Rotating {
     path: PathBuf,
     rotation: Rotation,
     mode: u32,
+    /// What each file begins with.
+    head: &'static [u8],
     file: File,
     size: u64,
     begun: Instant,
@@ -31,42 +33,50 @@ pub(super) struct Rotating {
 }
 
 impl Rotating {
-    pub(super) fn open(path: &Path, mode: u32, rotation: Rotation) -> io::Result<Self> {
-        let file = append(path, mode)?;
-        let size = file.metadata()?.len();
-        Ok(Self { path: path.to_owned(), rotation, mode, file, size, begun: Instant::now(), is_torn: false })
+    pub(super) fn open(path: &Path, mode: u32, rotation: Rotation, head: &'static [u8]) -> io::Result<Self> {
+        let (file, size) = begin(path, mode, head)?;
+        Ok(Self {
+            path: path.to_owned(),
+            rotation,
+            mode,
+            head,
+            file,
+            size,
+            begun: Instant::now(),
+            is_torn: false,
+        })
     }
 
     fn is_due(&self, more: usize) -> bool {
         let is_full = self.rotation.size.is_some_and(|most| self.size + more as u64 > most);
         let is_old = self.rotation.every.is_some_and(|every| self.begun.elapsed() >= every);
-        self.size > 0 && (is_full || is_old)
+        self.size > self.head.len() as u64 && (is_full || is_old)
     }
 
     /// `file.2` becomes `file.3`, `file.1` `file.2`, the file itself `file.1`.
     fn rotate(&mut self) -> io::Result<()> {
         self.file.sync_all()?;
-        for number in (1..self.rotation.keep).rev() {
-            match fs::rename(self.aside(number), self.aside(number + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        if self.rotation.keep > 0 {
-            fs::rename(&self.path, self.aside(1))?;
-        } else {
-            fs::remove_file(&self.path)?;
-        }
-        self.file = append(&self.path, self.mode)?;
-        (self.size, self.begun, self.is_torn) = (0, Instant::now(), false);
+        put_aside(&self.path, self.rotation.keep)?;
+        (self.file, self.size) = begin(&self.path, self.mode, self.head)?;
+        (self.begun, self.is_torn) = (Instant::now(), false);
         Ok(())
     }
+}
 
-    fn aside(&self, number: u32) -> PathBuf {
-        let mut name = OsString::from(&self.path);
+/// Puts a file aside as `file.1`, and those put aside before one further; the last one goes.
+pub(super) fn put_aside(path: &Path, keep: u32) -> io::Result<()> {
+    let aside = |number: u32| {
+        let mut name = OsString::from(path);
         name.push(format!(".{number}"));
         PathBuf::from(name)
+    };
+    for number in (1..keep).rev() {
+        match fs::rename(aside(number), aside(number + 1)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
     }
+    if keep > 0 { fs::rename(path, aside(1)) } else { fs::remove_file(path) }
 }
 
 /// Takes one line at each call.
@@ -101,8 +111,15 @@ impl Write for Rotating {
     }
 }
 
-fn append(path: &Path, mode: u32) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(mode).open(path)
+/// The file to append to, with its head where it is new, and its size.
+fn begin(path: &Path, mode: u32, head: &[u8]) -> io::Result<(File, u64)> {
+    let mut file = OpenOptions::new().append(true).create(true).mode(mode).open(path)?;
+    let mut size = file.metadata()?.len();
+    if size == 0 && !head.is_empty() {
+        file.write_all(head)?;
+        size = head.len() as u64;
+    }
+    Ok((file, size))
 }
 
 #[cfg(test)]
@@ -127,7 +144,7 @@ mod tests {
         let path = folder.path().join("l");
         let rotation = Rotation { size: Some(8), every: None, keep: 2 };
         for lines in [&["one\n", "two\n", "three\n"][..], &["a line too long\n", "x\n", "y\n"]] {
-            let mut file = Rotating::open(&path, 0o600, rotation).unwrap();
+            let mut file = Rotating::open(&path, 0o600, rotation, b"").unwrap();
             for line in lines {
                 file.write_all(line.as_bytes()).unwrap();
             }
@@ -140,10 +157,25 @@ mod tests {
     fn a_file_is_put_aside_by_age_and_without_any_kept_begun_anew() {
         let folder = tempfile::tempdir().unwrap();
         let rotation = Rotation { size: None, every: Some(Duration::ZERO), keep: 0 };
-        let mut file = Rotating::open(&folder.path().join("l"), 0o600, rotation).unwrap();
+        let mut file = Rotating::open(&folder.path().join("l"), 0o600, rotation, b"").unwrap();
         for line in ["one\n", "two\n"] {
             file.write_all(line.as_bytes()).unwrap();
         }
         assert_eq!(texts(folder.path()), [("l".to_owned(), "two\n".to_owned())]);
+    }
+
+    #[test]
+    fn each_file_begins_with_its_head_and_a_head_alone_is_not_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("l");
+        let rotation = Rotation { size: Some(8), every: None, keep: 2 };
+        for lines in [&["1111\n"][..], &["22\n", "a line too long\n", "33\n"]] {
+            let mut file = Rotating::open(&path, 0o600, rotation, b"h,\n").unwrap();
+            for line in lines {
+                file.write_all(line.as_bytes()).unwrap();
+            }
+        }
+        let expected = [("l", "h,\n33\n"), ("l.1", "h,\na line too long\n"), ("l.2", "h,\n22\n")];
+        assert_eq!(texts(folder.path()), expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
     }
 }

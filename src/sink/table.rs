@@ -8,7 +8,7 @@ use std::io::{self, Write as _};
 use anstyle::Style as Paint;
 
 use self::groups::{Group, Groups, Place};
-use self::summary::Losses;
+use super::gathered::Losses;
 use super::text::{clean, columns, count, join, number, paint, severity_style, shorten, wrap};
 use super::{Output, Sink, Style};
 use crate::model::event::{Event, Leak, Summary};

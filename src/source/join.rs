@@ -55,20 +55,20 @@ impl<'a> Joined<'a> {
         for (at, input) in inputs.iter().enumerate() {
             // What can be read once only is opened for good.
             let is_stream = input.size.is_none();
-            let first = (joined.open)(input, is_stream).and_then(|mut file| {
+            let first = (joined.open)(input, is_stream).map(|mut file| {
                 if is_stream {
                     joined.behind.push(at);
                     if let Some(place) = joined.files.get_mut(at) {
                         *place = Some(file);
                     }
-                    return Ok(None);
+                    return None;
                 }
-                // One that is damaged from its first frame on says so when it is read.
-                Ok(match file.step() {
+                match file.step() {
                     Ok(Step::Frame) => Some(file.frame().time),
                     Ok(Step::End | Step::Idle) => None,
+                    // One that is damaged from its first frame on says so when it is read.
                     Err(_) => Some(Timestamp::default()),
-                })
+                }
             });
             match first {
                 Ok(Some(time)) => waiting.push((time, at)),

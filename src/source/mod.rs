@@ -9,7 +9,7 @@ pub mod live;
 pub mod memory;
 
 pub use contract::{Next, Source, SourceError};
-pub use file::{CaptureFile, from_reader, open};
+pub use file::{CaptureFile, bytes, from_reader, open};
 pub use inputs::{Input, inputs};
 pub use join::Joined;
 pub use live::Live;

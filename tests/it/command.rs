@@ -4,10 +4,15 @@ mod baseline;
 mod detection;
 mod ends;
 mod events;
+mod frames;
 mod inputs;
+mod joined;
+mod redact;
+mod report;
 mod rules;
 mod secrecy;
 mod settings;
+mod streams;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -10,9 +10,11 @@
 
 mod attacks;
 mod captures;
+mod carriers;
 mod cases;
 mod command;
 mod evasion;
+mod formats;
 #[expect(dead_code, reason = "full sizes and goals are the benchmark's")]
 #[path = "../../benches/generate/mod.rs"]
 mod generate;
@@ -23,4 +25,7 @@ mod live;
 mod pages;
 mod pieces;
 mod placement;
+mod redaction;
+#[cfg(target_os = "linux")]
+mod screen;
 mod support;

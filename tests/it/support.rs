@@ -140,7 +140,9 @@ pub(crate) fn options(jobs: usize) -> Options {
         every: false,
         join: false,
         explain: false,
+        pulse: false,
         key: FingerprintKey::new(b"the key of the tests"),
+        tape: None,
         stop: Arc::new(AtomicBool::new(false)),
     }
 }

@@ -1,3 +1,3 @@
 """The cases, by what they are about."""
 
-from . import benign, bodies, errors, files, surfaces, wire  # noqa: F401
+from . import apps, benign, bodies, carriers, errors, files, rotated, surfaces, wire  # noqa: F401

@@ -199,7 +199,9 @@ fn capture(path: &Path, rules: RuleSet, world: &World<'_>, out: &mut dyn Write) 
         every: false,
         join: false,
         explain: true,
+        pulse: false,
         key: crate::config::key::fingerprint_key(world.environment)?.0,
+        tape: None,
         stop: super::super::signals::stop().context("cannot handle signals")?,
     };
     let table = Spec { format: crate::sink::format("table")?, place: Place::Standard };

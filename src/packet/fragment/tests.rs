@@ -95,7 +95,7 @@ fn the_order_does_not_matter() {
         }
         for order in orders {
             let mut fragments = Fragments::default();
-            assert_eq!(put(&mut fragments, &order), [text.clone()]);
+            assert_eq!(put(&mut fragments, &order), std::slice::from_ref(&text));
             assert!(rest(&mut fragments).is_empty());
             assert!(fragments.given_up().is_empty());
         }
@@ -111,7 +111,7 @@ fn what_comes_again_is_known_before_and_after_the_datagram_is_whole() {
         let twice = [parts.clone(), parts].concat();
         for packets in [doubled, twice] {
             let mut fragments = Fragments::default();
-            assert_eq!(put(&mut fragments, &packets), [text.clone()]);
+            assert_eq!(put(&mut fragments, &packets), std::slice::from_ref(&text));
             rest(&mut fragments);
             assert!(fragments.given_up().is_empty());
         }
@@ -147,7 +147,7 @@ fn of_octets_that_come_twice_the_first_stay_and_a_difference_is_told() {
                 write(7, 16, true, &middle),
             ];
             let mut fragments = Fragments::default();
-            assert_eq!(put(&mut fragments, &packets), [text.clone()]);
+            assert_eq!(put(&mut fragments, &packets), std::slice::from_ref(&text));
             let given_up = fragments.given_up();
             assert_eq!(given_up.len(), told, "{given_up:?}");
             if spoil {

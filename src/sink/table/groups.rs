@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
-use super::super::text::clean;
+use super::super::say;
 use crate::model::event::{End, Explain, Leak, Process, SecretText};
 use crate::model::{Confidence, Endpoint, Exposure, Severity, Surface};
 
@@ -204,25 +204,7 @@ impl Place {
             title: cut(&leak.title),
             surface: leak.surface,
             name: leak.name.as_deref().map(cut),
-            request: http.and_then(|http| {
-                let host = http.host.as_deref().unwrap_or_default();
-                let target = http.target.as_deref().unwrap_or_default();
-                let place = if target.starts_with('/') || target.starts_with('?') {
-                    format!("{host}{target}")
-                } else {
-                    // An absolute target names its host; `*` and authorities read best apart.
-                    let host = if target.contains("://") { "" } else { host };
-                    [host, target]
-                        .iter()
-                        .filter(|part| !part.is_empty())
-                        .copied()
-                        .collect::<Vec<_>>()
-                        .join(" ")
-                };
-                let method = http.method.as_deref().unwrap_or_default();
-                let request = format!("{method} {place}");
-                Some(cut(request.trim())).filter(|request| !request.is_empty())
-            }),
+            request: say::request(leak).as_deref().map(cut),
             status: http
                 .map(|http| http.status.map_or("no answer seen".to_owned(), |status| status.to_string())),
             client: leak.flow.client,
@@ -247,11 +229,7 @@ impl Place {
 
     /// `frames 17-21 of flask.pcap`
     pub(super) fn frames(&self) -> String {
-        let source = clean(&self.source);
-        match self.frames {
-            [first, last] if first == last => format!("frame {first} of {source}"),
-            [first, last] => format!("frames {first}-{last} of {source}"),
-        }
+        say::frames(self.frames, &self.source)
     }
 }
 

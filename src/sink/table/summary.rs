@@ -4,36 +4,14 @@ use std::collections::BTreeMap;
 
 use anstyle::{AnsiColor, Style as Paint};
 
+use super::super::gathered::Losses;
 use super::super::text::{bytes, clean, count, join, number};
 use super::{Group, Page};
 use crate::model::Severity;
-use crate::model::event::{Lost, Summary};
+use crate::model::event::Summary;
 
 /// Columns of the labels.
 const LABEL: usize = 13;
-/// Reasons kept apart; they are a small set.
-const REASONS: usize = 100;
-
-/// What could not be seen, by reason.
-#[derive(Default)]
-pub(super) struct Losses(BTreeMap<String, Loss>);
-
-#[derive(Default)]
-struct Loss {
-    count: u64,
-    bytes: u64,
-}
-
-impl Losses {
-    pub(super) fn add(&mut self, lost: &Lost) {
-        let known = self.0.contains_key(&lost.reason) || self.0.len() < REASONS;
-        let reason = if known { lost.reason.as_str() } else { "other" };
-        let loss = self.0.entry(reason.to_owned()).or_default();
-        loss.count = loss.count.saturating_add(lost.count);
-        loss.bytes = loss.bytes.saturating_add(lost.bytes);
-    }
-}
-
 /// Writes the block; without a summary (a run that was cut off before it) what the leaks themselves tell.
 pub(super) fn write(page: &mut Page, summary: Option<&Summary>, groups: &[Group], losses: &Losses) {
     if let Some(summary) = summary {
@@ -104,7 +82,7 @@ fn row_lost(page: &mut Page, losses: &Losses, summary: Option<&Summary>) {
             parts.push(count(summary.malformed, "malformed frame", "malformed frames"));
         }
     }
-    for (reason, loss) in &losses.0 {
+    for (reason, loss) in losses.iter() {
         if reason == "gap" && summary.is_some_and(|summary| summary.gaps > 0) {
             continue;
         }

@@ -2,6 +2,7 @@
 //!
 //! **Architecture Invariant:** no system library, no memory map; a frame is never copied out of its block.
 
+mod bytes;
 mod pcap;
 mod pcapng;
 mod record;
@@ -15,6 +16,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+pub use self::bytes::bytes;
 use self::record::{Fault, Record};
 use self::unpack::{ReadError, Unpacked};
 use self::window::Window;

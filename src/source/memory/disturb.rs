@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::Kept;
-use super::place::{Ends, Place, number, put};
+use super::place::{Ends, Place, network, number, put};
 use crate::model::LinkType;
 
 const FIN: u8 = 0x01;
@@ -232,6 +232,120 @@ fn ethernet(frame: &Kept) -> Kept {
     let bytes = [&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1], &ethertype[..], datagram].concat();
     let original_len = frame.original_len.saturating_add(14 - header as u32);
     Kept { time: frame.time, link: LinkType::ETHERNET, bytes, original_len }
+}
+
+/// Each IP datagram in a frame of its own in VXLAN (RFC 7348), over IPv4. Frames that carry no IP stay as they are.
+#[must_use]
+pub fn vxlan(frames: &[Kept]) -> Vec<Kept> {
+    carried(frames, 17, |datagram, v6| {
+        let frame = [&STATIONS[..], ethertype(v6), datagram].concat();
+        let header = [0x08, 0, 0, 0, 0, 0x10, 0x01, 0];
+        let length = u16::try_from(16 + frame.len()).ok()?;
+        Some([&[0xd9, 0x03, 0x12, 0xb5][..], &length.to_be_bytes(), &[0, 0], &header, &frame].concat())
+    })
+}
+
+/// Each IP datagram in GRE with a key and a sequence number (RFC 2890), over IPv4. Frames that carry no IP stay as they are.
+#[must_use]
+pub fn gre(frames: &[Kept]) -> Vec<Kept> {
+    carried(frames, 47, |datagram, v6| {
+        Some([&[0x30, 0][..], ethertype(v6), &[0, 0, 0, 7, 0, 0, 0, 1], datagram].concat())
+    })
+}
+
+/// Each IP datagram as the payload of another one, of this protocol, with a header that `wrap` makes.
+fn carried(frames: &[Kept], protocol: u8, wrap: impl Fn(&[u8], bool) -> Option<Vec<u8>>) -> Vec<Kept> {
+    let outer = |frame: &Kept| {
+        let (at, v6) = network(frame)?;
+        let datagram = frame.bytes.get(at..)?;
+        // What was not captured of the datagram is not of the outer one either, and padding would be payload.
+        let announced = announced(datagram, v6)?;
+        let datagram = datagram.get(..announced).unwrap_or(datagram);
+        let payload = wrap(datagram, v6)?;
+        let missing = announced - datagram.len();
+        let mut bytes = [&STATIONS[..], ethertype(false)].concat();
+        bytes.extend(header_v4(protocol, payload.len() + missing)?);
+        bytes.extend(payload);
+        let original_len = u32::try_from(bytes.len() + missing).ok()?;
+        Some(Kept { time: frame.time, link: LinkType::ETHERNET, bytes, original_len })
+    };
+    frames.iter().map(|frame| outer(frame).unwrap_or_else(|| frame.clone())).collect()
+}
+
+/// IP datagrams cut into fragments of at most `size` bytes of payload (a multiple of eight), the last one first. What was not
+/// captured as a whole stays as it is, and so do fragments.
+#[must_use]
+pub fn fragmented(frames: &[Kept], size: usize) -> Vec<Kept> {
+    let mut cut = Vec::new();
+    for (number, frame) in frames.iter().enumerate() {
+        match fragments(frame, number, size.next_multiple_of(8)) {
+            Some(parts) => cut.extend(parts.into_iter().rev()),
+            None => cut.push(frame.clone()),
+        }
+    }
+    cut
+}
+
+fn fragments(frame: &Kept, number: usize, size: usize) -> Option<Vec<Kept>> {
+    let (at, v6) = network(frame)?;
+    let datagram = frame.bytes.get(at..)?;
+    let datagram = datagram.get(..announced(datagram, v6)?)?;
+    // As many as there are in flight differ; what the datagram had is left out.
+    let number = number as u16;
+    let header = if v6 { 40 } else { usize::from(datagram.first()? & 0x0f) * 4 };
+    let (head, payload) = datagram.split_at_checked(header)?;
+    let is_one = if v6 {
+        // Extension headers would have to stay before the fragment header.
+        !matches!(head.get(6)?, 6 | 17)
+    } else {
+        u16::from_be_bytes(*head.get(6..)?.first_chunk()?) & 0x3fff != 0
+    };
+    if is_one || payload.len() <= size {
+        return None;
+    }
+    let count = payload.len().div_ceil(size);
+    let part = |(index, part): (usize, &[u8])| {
+        let more = index + 1 < count;
+        let offset = u16::try_from(index * size).unwrap_or(u16::MAX);
+        let mut bytes = frame.bytes.get(..at).unwrap_or_default().to_vec();
+        let start = bytes.len();
+        bytes.extend(head);
+        if v6 {
+            let next = head.get(6).copied().unwrap_or_default();
+            put(&mut bytes, start + 4, &((8 + part.len()) as u16).to_be_bytes());
+            put(&mut bytes, start + 6, &[44]);
+            let [place, identification] = [offset | u16::from(more), number].map(u16::to_be_bytes);
+            bytes.extend([&[next, 0], &place[..], &[0, 0], &identification].concat());
+        } else {
+            let flags = if more { 0x2000 } else { 0 };
+            put(&mut bytes, start + 2, &((header + part.len()) as u16).to_be_bytes());
+            put(&mut bytes, start + 4, &number.to_be_bytes());
+            put(&mut bytes, start + 6, &((offset / 8) | flags).to_be_bytes());
+        }
+        bytes.extend(part);
+        let original_len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        Kept { time: frame.time, link: frame.link, bytes, original_len }
+    };
+    Some(payload.chunks(size).enumerate().map(part).collect())
+}
+
+/// Two stations.
+const STATIONS: [u8; 12] = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
+
+fn ethertype(v6: bool) -> &'static [u8] {
+    if v6 { &[0x86, 0xdd] } else { &[0x08, 0x00] }
+}
+
+/// The length that the header of a datagram announces; where it says 0 (segmentation offload) nothing does.
+fn announced(datagram: &[u8], v6: bool) -> Option<usize> {
+    let (at, more) = if v6 { (4, 40) } else { (2, 0) };
+    let length = usize::from(u16::from_be_bytes(*datagram.get(at..)?.first_chunk()?));
+    (length > 0).then_some(length + more)
+}
+
+fn header_v4(protocol: u8, payload: usize) -> Option<[u8; 20]> {
+    let [l0, l1] = u16::try_from(payload + 20).ok()?.to_be_bytes();
+    Some([0x45, 0, l0, l1, 0, 1, 0, 0, 64, protocol, 0, 0, 192, 0, 2, 201, 192, 0, 2, 202])
 }
 
 /// One half of each TCP connection. The client is who sent the SYN; where none was seen, who has the higher port.

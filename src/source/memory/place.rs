@@ -104,6 +104,29 @@ impl Place {
     }
 }
 
+/// Where the IP header of a frame begins, whatever the datagram carries, and whether it is IPv6.
+pub(super) fn network(frame: &Kept) -> Option<(usize, bool)> {
+    let read = |at: usize| Some(u16::from_be_bytes(*frame.bytes.get(at..)?.first_chunk()?));
+    let (mut ethertype, mut header) = match frame.link {
+        LinkType::ETHERNET => (read(12)?, 14),
+        LinkType::LINUX_SLL => (read(14)?, 16),
+        LinkType::LINUX_SLL2 => (read(0)?, 20),
+        LinkType::NULL | LinkType::LOOP => (0, 4),
+        LinkType::RAW | LinkType::RAW_BSD | LinkType::IPV4 | LinkType::IPV6 | LinkType(14) => (0, 0),
+        _ => return None,
+    };
+    while matches!(ethertype, 0x8100 | 0x88a8 | 0x9100) {
+        ethertype = read(header + 2)?;
+        header += 4;
+    }
+    let version = frame.bytes.get(header)? >> 4;
+    match (ethertype, version) {
+        (0x0800 | 0, 4) => Some((header, false)),
+        (0x86dd | 0, 6) => Some((header, true)),
+        _ => None,
+    }
+}
+
 /// Behind a link header of `header` bytes with the ethertype at `ethertype`, and whatever number of VLAN tags.
 fn behind(bytes: &[u8], ethertype: usize, mut header: usize) -> Option<LaxSlicedPacket<'_>> {
     let read = |at: usize| Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?));

@@ -46,7 +46,10 @@ fn wrong_settings_are_refused_with_their_place() {
         ("severity = \"low\"\nfail_on = \"high\"\n", "leaktap.toml:2: unknown field `fail_on`"),
         ("\n\nseverity = \"grave\"\n", "leaktap.toml:3: unknown variant `grave`"),
         ("severity =\n", "leaktap.toml:1: "),
-        ("sink = [\"xml:a\"]\n", "unknown format \"xml\"; known are: table, ndjson"),
+        (
+            "sink = [\"xml:a\"]\n",
+            "unknown format \"xml\"; known are: table, ndjson, json, csv, sarif, html, markdown, ecs, eve, cef",
+        ),
     ] {
         room.write("leaktap.toml", text);
         let run = room.run(&["scan", "a.pcap"]).ended(2);

@@ -1,7 +1,8 @@
 //! Live capture in network namespaces of its own, as root; elsewhere these tests say why they are skipped.
 
 mod ends;
-mod net;
+pub(crate) mod net;
+mod pipes;
 mod rights;
 mod run;
 mod sinks;

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use leaktap::source::memory::Kept;
 use serde_json::Value;
@@ -182,6 +182,24 @@ impl Running {
     pub(crate) fn event(&self, kind: &str) -> Value {
         let mark = format!("\"type\":\"{kind}\"");
         serde_json::from_str(&self.line(|line| line.contains(&mark))).unwrap()
+    }
+
+    /// The first event of this type, where it comes within `span`.
+    pub(crate) fn event_within(&self, kind: &str, span: Duration) -> Option<Value> {
+        let mark = format!("\"type\":\"{kind}\"");
+        let until = Instant::now() + span;
+        while let Ok(line) = self.out.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            if line.contains(&mark) {
+                return Some(serde_json::from_str(&line).unwrap());
+            }
+        }
+        None
+    }
+
+    /// A signal to it and all that it started; it was started as a group of its own.
+    pub(crate) fn signal_group(&self, name: &str) {
+        let kill = format!("kill -s {name} -- -{}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
     pub(crate) fn signal(&self, name: &str) {

@@ -122,3 +122,39 @@ fn sinks_that_are_full_dead_or_stuck_stop_nothing() {
     let kept: Vec<_> = fs::read_dir(net.path("state/leaktap/spool")).unwrap().collect();
     assert_eq!(kept.len(), 1);
 }
+
+#[test]
+fn leaking_flows_are_written_while_they_are_captured() {
+    let Some(net) = Net::new() else { return };
+    let _server = net.server(0);
+    let capture = net.capture(
+        0,
+        &[
+            "-i",
+            "lo",
+            "--pcap-out",
+            "leaks.pcapng",
+            "--sink",
+            "html:page.html",
+            "--sink",
+            "csv:leaks.csv",
+            "--rotate-size",
+            "1",
+        ],
+    );
+    net.curl(0, &["http://127.0.0.1:8080/ok?nothing".to_owned()]);
+    net.curl(0, &[leaking("127.0.0.1")]);
+    capture.event("leak");
+    assert_eq!(capture.end().0, 0);
+    let frames = crate::support::frames_of(&net.path("leaks.pcapng"));
+    assert!(frames.len() >= 6, "a whole connection: {}", frames.len());
+    let bytes: Vec<u8> = frames.iter().flat_map(|frame| frame.bytes.clone()).collect();
+    let holds = |text: &[u8]| bytes.windows(text.len()).any(|part| part == text);
+    assert!(holds(b"sk_live_") && !holds(b"?nothing"));
+    let file = std::fs::read(net.path("leaks.pcapng")).unwrap();
+    assert!(String::from_utf8_lossy(&file).contains("leaktap: "), "a comment");
+    // A document is written whole at the end, a table of rows with its head once.
+    assert!(std::fs::read_to_string(net.path("page.html")).unwrap().ends_with("</html>\n"));
+    let rows = std::fs::read_to_string(net.path("leaks.csv")).unwrap();
+    assert!(rows.starts_with("time,severity,") && rows.lines().count() == 2, "{rows}");
+}
