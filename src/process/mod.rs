@@ -182,7 +182,9 @@ impl State {
     /// Takes what the kernel tells.
     fn learn(&mut self, connection: Connection) {
         let (key, side) = FlowKey::new(connection.local, connection.remote, Transport::Tcp);
-        let identity = self.identities.of(connection.pid).unwrap_or_else(|| {
+        // Of another name it is not that process: its number is another namespace's, or has been given to the next.
+        let there = self.identities.of(connection.pid).filter(|there| there.name == connection.name);
+        let identity = there.unwrap_or_else(|| {
             let user = self.identities.user(connection.uid);
             Arc::new(Identity::gone(connection.pid, connection.name, connection.uid, user))
         });

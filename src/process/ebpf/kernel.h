@@ -60,6 +60,7 @@ struct cred {
 };
 struct task_struct {
 	int tgid;
+	struct task_struct *group_leader;
 	const struct cred *cred;
 	char comm[16];
 };

@@ -86,7 +86,8 @@ static __always_inline void name(struct owner *owner, __u32 listens)
 	owner->pid = bpf_get_current_pid_tgid() >> 32;
 	owner->uid = bpf_get_current_uid_gid();
 	owner->listens = listens;
-	bpf_get_current_comm(owner->comm, sizeof(owner->comm));
+	/* The name of the process, not that of its thread. */
+	BPF_CORE_READ_INTO(&owner->comm, (struct task_struct *)bpf_get_current_task(), group_leader, comm);
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -163,7 +164,7 @@ int existing(struct bpf_iter__task_file *context)
 	owner->pid = task->tgid;
 	owner->uid = task->cred->euid.val;
 	owner->listens = sk->__sk_common.skc_state == TCP_LISTEN;
-	BPF_CORE_READ_INTO(&owner->comm, task, comm);
+	BPF_CORE_READ_INTO(&owner->comm, task, group_leader, comm);
 	if (sk->__sk_common.skc_state == TCP_ESTABLISHED)
 		tell(sk, owner);
 	return 0;
