@@ -8,7 +8,7 @@ HASH  := \#
 EBPF   = $(shell command -v clang >/dev/null 2>&1 && printf '$(HASH)include <gelf.h>\nint main(void){return 0;}' | cc -x c - -lelf -lz -o /dev/null 2>/dev/null && echo yes)
 FEATURES = $(if $(PCAP),,--no-default-features) $(if $(EBPF),--features ebpf)
 
-.PHONY: help demo test soak lint deny deps build bench bench-baseline bench-compare bench-live bench-stages quality captures fuzz fuzz-deps fuzz-corpus clean
+.PHONY: help demo test soak lint deny deps build bench bench-baseline bench-compare bench-live bench-stages quality captures pictures fuzz fuzz-deps fuzz-corpus clean
 
 help:
 	@echo 'make demo      install what is missing, build, scan the captures that come with the project'
@@ -21,6 +21,7 @@ help:
 	@echo 'make quality   false alarms per MB on the files of installed packages'
 	@echo 'make fuzz      every fuzz target (or TARGETS=) for TIME seconds each (default 60)'
 	@echo 'make captures  remake the captures from real clients and servers (root, tcpdump, nginx, curl, Python)'
+	@echo 'make pictures  remake the picture and recording of the screen (root, tmux, curl, Python with Flask)'
 	@echo 'make deps      install the system packages that are missing (Debian)'
 
 demo: build
@@ -99,6 +100,10 @@ bench-compare: deps
 
 captures:
 	captures/make/run
+
+# The picture and the recording of the README, from a real session.
+pictures: build
+	docs/screen/make.py target/release/leaktap
 
 # False alarms on the files of installed packages and documentation; fails above the goal.
 quality: deps

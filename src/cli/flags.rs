@@ -47,6 +47,15 @@ Examples:
 Needs CAP_NET_RAW, no more: `leaktap doctor` says the command that gives it.
 SIGINT and SIGTERM end it with everything told; SIGHUP reads the rules again.";
 
+const WATCH_EXAMPLES: &str = "\
+Examples:
+  leaktap watch                                        what leaks on any interface
+  leaktap watch -i lo --filter 'tcp port 8080'         the traffic of a local server
+  leaktap watch -r trace.pcap                          a capture; --speed 1 as fast as it was captured
+  leaktap watch -i lo --baseline known.toml            what is muted there is kept in the file
+
+? lists the keys, q ends. Live it needs CAP_NET_RAW, no more: `leaktap doctor` says the command that gives it.";
+
 #[cfg(target_os = "linux")]
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -61,15 +70,6 @@ only where /dev/net/tun may be opened).
 
 Exit code: the command's where that is not 0 (128 and the number of a signal that ended it);
 else 1 where a leak reached --fail-on; 2 where something could not be done.";
-
-const WATCH_EXAMPLES: &str = "\
-Examples:
-  leaktap watch                                        what leaks on any interface
-  leaktap watch -i lo --filter 'tcp port 8080'         the traffic of a local server
-  leaktap watch -r trace.pcap                          a capture; --speed 1 as fast as it was captured
-  leaktap watch -i lo --baseline known.toml            what is muted there is kept in the file
-
-? lists the keys, q ends. Live it needs CAP_NET_RAW, no more: `leaktap doctor` says the command that gives it.";
 
 const RULES_EXAMPLES: &str = "\
 Examples:
@@ -126,10 +126,6 @@ pub(super) enum Command {
     /// Find leaks in live traffic, until a signal, --duration or --count
     #[command(after_help = capture_help())]
     Capture(Capture),
-    /// Run a command and find what it leaks: its traffic alone, loopback included
-    #[cfg(target_os = "linux")]
-    #[command(after_help = RUN_EXAMPLES)]
-    Run(Run),
     /// Look at leaks on a screen as they pass, or those of capture files
     #[command(after_help = WATCH_EXAMPLES)]
     Watch(Watch),
@@ -139,6 +135,10 @@ pub(super) enum Command {
     /// A copy of a capture with every secret masked, to share
     #[command(after_help = REDACT_EXAMPLES)]
     Redact(Redact),
+    /// Run a command and find what it leaks: its traffic alone, loopback included
+    #[cfg(target_os = "linux")]
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Run),
     /// The network interfaces of this machine, and the likely one
     Interfaces,
     /// What this machine allows, and the one command that mends what it does not
@@ -327,16 +327,6 @@ impl Capture {
     }
 }
 
-#[cfg(target_os = "linux")]
-#[derive(Debug, Args)]
-pub(super) struct Run {
-    /// The command, and what it is given
-    #[arg(value_name = "COMMAND", required = true, last = true)]
-    pub(super) command: Vec<OsString>,
-    #[command(flatten)]
-    pub(super) detection: Detection,
-}
-
 #[derive(Debug, Args)]
 pub(super) struct Watch {
     /// Watch this interface: a name, an address, or any (repeats) [default: any]
@@ -366,6 +356,16 @@ pub(super) struct Watch {
     /// Take frames for other machines too
     #[arg(long, help_heading = "Watch")]
     pub(super) promiscuous: bool,
+    #[command(flatten)]
+    pub(super) detection: Detection,
+}
+
+#[cfg(target_os = "linux")]
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// The command, and what it is given
+    #[arg(value_name = "COMMAND", required = true, last = true)]
+    pub(super) command: Vec<OsString>,
     #[command(flatten)]
     pub(super) detection: Detection,
 }
@@ -576,13 +576,13 @@ mod tests {
             "leaktap capture -i lo --duration soon",
             "leaktap capture -i lo --buffer 0",
             "leaktap scan a --jobs many",
-            "leaktap run",
-            "leaktap run --",
-            "leaktap run pytest",
             "leaktap watch -i lo -r a.pcap",
             "leaktap watch -r a.pcap --speed 0",
             "leaktap watch --theme pink",
             "leaktap watch --reveal --never-reveal",
+            "leaktap run",
+            "leaktap run --",
+            "leaktap run pytest",
         ] {
             let error = Arguments::try_parse_from(typed.split_whitespace()).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{typed}");
@@ -617,8 +617,8 @@ mod tests {
         insta::assert_snapshot!("help", help(&[]));
         insta::assert_snapshot!("help_scan", help(&["scan"]));
         insta::assert_snapshot!("help_capture", help(&["capture"]));
+        insta::assert_snapshot!("help_watch", help(&["watch"]));
         #[cfg(target_os = "linux")]
         insta::assert_snapshot!("help_run", help(&["run"]));
-        insta::assert_snapshot!("help_watch", help(&["watch"]));
     }
 }

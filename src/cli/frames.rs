@@ -66,7 +66,7 @@ impl Frames {
     /// Takes note of each sighting of what is told.
     pub(super) fn sighting(&mut self, finding: &Finding) {
         let Some(open) = &mut self.0 else { return };
-        let leak = event::leak(finding, false, false);
+        let leak = event::leak(finding, None, false, false);
         if open.is_live {
             open.tape.leak(&leak, comment(&leak));
         }

@@ -125,11 +125,6 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
             let detection = std::mem::take(&mut capture.detection);
             (Command::Capture(capture), detection)
         }
-        #[cfg(target_os = "linux")]
-        Command::Run(mut run) => {
-            let detection = std::mem::take(&mut run.detection);
-            (Command::Run(run), detection)
-        }
         Command::Watch(mut watch) => {
             let detection = std::mem::take(&mut watch.detection);
             (Command::Watch(watch), detection)
@@ -141,6 +136,11 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
         Command::Redact(mut redact) => {
             let detection = redact.detection();
             (Command::Redact(redact), detection)
+        }
+        #[cfg(target_os = "linux")]
+        Command::Run(mut run) => {
+            let detection = std::mem::take(&mut run.detection);
+            (Command::Run(run), detection)
         }
         other => (other, Detection::default()),
     };
@@ -158,11 +158,11 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
     let exit = match command {
         Command::Scan(scan) => scan::run(&scan, &world),
         Command::Capture(flags) => capture::run(&flags, &world),
-        #[cfg(target_os = "linux")]
-        Command::Run(flags) => run::run(&flags, &world),
         Command::Watch(flags) => watch::run(&flags, &world),
         Command::Report(flags) => report::run(&flags.events, &world),
         Command::Redact(flags) => redact::run(&flags, &world),
+        #[cfg(target_os = "linux")]
+        Command::Run(flags) => run::run(&flags, &world),
         Command::Interfaces => interfaces::run(&world),
         Command::Doctor => doctor::run(&world),
         Command::Rules { command } => rules::run(&command, &world),

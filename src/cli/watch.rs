@@ -112,7 +112,8 @@ pub(super) fn run(flags: &Flags, world: &World<'_>) -> anyhow::Result<Exit> {
 
 /// What is looked at.
 enum Looked {
-    Live(Vec<Live>, Option<Box<Attribution>>),
+    /// Interfaces, and whose their connections are.
+    Live(Vec<Live>, Option<Attribution>),
     Files(Vec<Input>),
 }
 
@@ -136,7 +137,7 @@ impl Looked {
             retire: CALM,
         };
         let open = capture::open_each(&words, &settings, 1)?;
-        Ok(Self::Live(open, capture::attribution(Selection::default())?.map(Box::new)))
+        Ok(Self::Live(open, capture::attribution(Selection::default())?))
     }
 
     fn name(&self, flags: &Flags) -> String {
@@ -156,8 +157,8 @@ impl Looked {
         watch: &mut dyn pipeline::Watch,
     ) -> Outcome {
         match self {
-            Self::Live(open, who) => {
-                pipeline::capture(open, rules, options, Until::default(), who.as_deref(), on, watch)
+            Self::Live(open, whose) => {
+                pipeline::capture(open, rules, options, Until::default(), whose.as_ref(), on, watch)
             }
             Self::Files(inputs) => pipeline::replay(&inputs, rules, options, pace, on, watch),
         }

@@ -508,7 +508,6 @@ impl Inspector {
             secret,
             flow: scene.flow.clone(),
             http: http.cloned(),
-            process: None,
             source,
             frames,
             last_source,

@@ -301,7 +301,7 @@ impl Summary {
 
 /// The texts a leak is made of, redacted; the value only where `reveal` says so, the reasons where `explain` does.
 #[must_use]
-pub fn leak(finding: &Finding, reveal: bool, explain: bool) -> Leak {
+pub fn leak(finding: &Finding, process: Option<Process>, reveal: bool, explain: bool) -> Leak {
     let mut cwe: Vec<String> = finding.rule.cwe.clone();
     let mut owasp = Vec::new();
     for exposure in &finding.exposures {
@@ -342,7 +342,7 @@ pub fn leak(finding: &Finding, reveal: bool, explain: bool) -> Leak {
             status: http.status,
             message: http.message,
         }),
-        process: finding.process.clone(),
+        process,
         source: finding.source.to_string(),
         frames: finding.frames,
         last_source: finding.last_source.as_ref().map(ToString::to_string),

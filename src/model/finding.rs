@@ -7,7 +7,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::event::Process;
 use super::secret::Fingerprint;
 use super::story::Story;
 use super::{Endpoint, Secret, Surface, Timestamp, Transport};
@@ -265,8 +264,6 @@ pub struct Finding {
     pub flow: FlowText,
     /// The exchange.
     pub http: Option<HttpText>,
-    /// Whose it is; told where events are made, the engine knows no processes.
-    pub process: Option<Process>,
     /// The capture, as reached from the input given.
     pub source: Arc<str>,
     /// First and last frame that carry the value.

@@ -89,8 +89,7 @@ pub fn capture(
         let begins = attribution.map(|attribution| begin::watch(scope, attribution));
         for (number, live) in interfaces.into_iter().enumerate() {
             let (queues, spares, words, state) = (queues.clone(), spares.clone(), words.clone(), &state);
-            let number = options.pulse.then_some(jobs + number);
-            let begins = begins.clone();
+            let (begins, number) = (begins.clone(), options.pulse.then_some(jobs + number));
             threads.push(
                 scope.spawn(move || Reader::new(live, queues, spares, words, begins, state).run(number)),
             );

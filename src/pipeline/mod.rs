@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::engine::{Ended, Engine, Intake, LIMITS, Settings, Stats};
-use crate::model::event::Event;
+use crate::model::event::{Event, Process};
 use crate::model::finding::{Finding, FindingId};
 use crate::model::pulse::Pulse;
 use crate::model::secret::FingerprintKey;
@@ -91,7 +91,7 @@ pub trait Watch {
     /// A rule saw something and did not tell it; only where [`Options::explain`] asks. Texts are redacted.
     fn suppressed(&mut self, _rule: &str, _place: &str, _redacted: &str, _reason: &str) {}
     /// A leak is about to be told: what the event is made of.
-    fn told(&mut self, _finding: &Finding) {}
+    fn told(&mut self, _finding: &Finding, _process: Option<&Process>) {}
     /// The leak `told` was seen once more; no event says so yet.
     fn sighting(&mut self, _told: FindingId, _finding: &Finding) {}
     /// How the run goes, a few times a second; only where [`Options::pulse`] asks.

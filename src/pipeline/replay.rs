@@ -14,10 +14,12 @@ use crate::source::{Input, Next};
 
 use super::meter::Meter;
 use super::teller::Teller;
-use super::{Flow, LOOK, Options, Outcome, Read, Watch, captures, note_links, open, pulse};
+use super::{Flow, Options, Outcome, Read, Watch, captures, note_links, open, pulse};
 
 /// A silence of the capture lasts no longer than this, whatever the speed.
 const SILENCE: Duration = Duration::from_secs(5);
+/// Frames between two looks at the clock.
+const SEEN: u64 = 256;
 /// How late a change of the speed may be noticed.
 const PATIENCE: Duration = Duration::from_millis(20);
 
@@ -135,7 +137,7 @@ impl Player {
                 Err(_) if options.stop.load(Ordering::Relaxed) => break,
                 Err(error) => read.fault(inputs, &error, watch),
             }
-            if last.0 % LOOK == 0 {
+            if last.0.is_multiple_of(SEEN) {
                 self.look_on(engine, last.1, source.position(), teller, watch);
             }
             if teller.is_stopped() || options.stop.load(Ordering::Relaxed) {

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, tick};
-use crossterm::event::{self as terminal, Event as Input};
+use crossterm::event::{self as terminal, Event as Input, MouseEventKind};
 use ratatui::layout::Size;
 
 use crate::tui::{App, Effect, Message, News, Screen};
@@ -25,6 +25,8 @@ const WAITING: usize = 65_536;
 const BATCH: usize = 4096;
 /// Time between two drawings at least.
 const FRAME: Duration = Duration::from_millis(33);
+/// For so long after something happened lists may still be brought up to date.
+const SETTLES: Duration = Duration::from_millis(600);
 /// How often time goes on where nothing else happens.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -136,7 +138,11 @@ fn read_keys(keys: &Sender<Message>, reads_on: &AtomicBool) {
         }
         let message = match terminal::read() {
             Ok(Input::Key(key)) => Message::Key(key),
-            Ok(Input::Mouse(mouse)) => Message::Mouse(mouse),
+            Ok(Input::Mouse(mouse)) => match mouse.kind {
+                // Terminals tell of every move.
+                MouseEventKind::Moved | MouseEventKind::Drag(_) | MouseEventKind::Up(_) => continue,
+                _ => Message::Mouse(mouse),
+            },
             Ok(Input::Paste(text)) => Message::Paste(text),
             Ok(Input::Resize(width, height)) => Message::Resize(Size { width, height }),
             Ok(_) => continue,
@@ -159,6 +165,8 @@ fn update(
     changed: &AtomicBool,
 ) {
     let begun = Instant::now();
+    let mut touched = begun;
+    let mut second = 0;
     let ticks = tick(TICK);
     let mut has_news = true;
     let nothing = crossbeam_channel::never();
@@ -181,14 +189,23 @@ fn update(
         }
         // Keys go first, however much news there is.
         messages.extend(pressed.try_iter().take(64));
+        if messages.iter().any(|message| !matches!(message, Message::Tick(_))) {
+            touched = Instant::now();
+        }
         let mut all = Vec::new();
-        {
+        let is_busy = {
             let mut app = app.lock().unwrap_or_else(PoisonError::into_inner);
             for message in messages {
                 all.extend(app.update(message));
             }
+            app.is_busy()
+        };
+        // Where nothing happens what is drawn changes with the seconds.
+        let now = begun.elapsed().as_secs();
+        if is_busy || touched.elapsed() < SETTLES || now != second {
+            second = now;
+            changed.store(true, Ordering::Relaxed);
         }
-        changed.store(true, Ordering::Relaxed);
         for effect in all {
             let order = match effect {
                 Effect::Quit => Order::Quit,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::{Consequences, LostInFlow, Released, Report};
 use crate::ledger::Ledger;
-use crate::model::event::{self, End, Event, Flow as FlowEvent, Lost};
+use crate::model::event::{self, End, Event, Flow as FlowEvent, Lost, Process};
 use crate::model::finding::Finding;
 use crate::model::origin::Placed;
 use crate::model::{FlowKey, Severity};
@@ -77,20 +77,20 @@ impl<'a> Teller<'a> {
         for report in std::mem::take(&mut self.together) {
             match report {
                 Together::Lost(lost) => self.emit(&Event::Lost(lost)),
-                Together::Finding(mut finding) => {
+                Together::Finding(mut finding, process) => {
                     self.ledger.relate(&mut finding);
                     *self.leaks.entry(finding.severity).or_default() += 1;
                     self.worst = self.worst.max(Some(finding.severity));
-                    watch.told(&finding);
-                    let leak = event::leak(&finding, self.options.reveal, self.options.explain);
+                    watch.told(&finding, process.as_ref());
+                    let leak = event::leak(&finding, process, self.options.reveal, self.options.explain);
                     self.emit(&Event::Leak(Box::new(leak)));
                 }
             }
         }
     }
 
-    fn finding(&mut self, mut finding: Box<Finding>, watch: &mut dyn Watch) {
-        let is_wanted = self.attribute_to(&mut finding);
+    fn finding(&mut self, finding: Box<Finding>, watch: &mut dyn Watch) {
+        let (is_wanted, process) = self.who(&finding);
         let held_back = if finding.severity < self.options.severity {
             Some("below-severity")
         } else if finding.confidence < self.options.confidence {
@@ -118,25 +118,24 @@ impl<'a> Teller<'a> {
         let follows = self.consequences.of(&finding).filter(|follows| {
             follows.severity >= self.options.severity && follows.confidence >= self.options.confidence
         });
-        self.together.push(Together::Finding(finding));
+        self.together.push(Together::Finding(finding, process.clone()));
         if let Some(follows) = follows
             && !self.ledger.knows(&follows)
             && !watch.is_known(&follows)
             && self.ledger.is_first(&follows)
         {
-            self.together.push(Together::Finding(Box::new(follows)));
+            self.together.push(Together::Finding(Box::new(follows), process));
         }
     }
 
-    /// Says whose a finding is; whether it is of those that are asked for.
-    fn attribute_to(&self, finding: &mut Finding) -> bool {
-        let Some(attribution) = self.attribution else { return true };
+    /// Whether a finding is of those that are asked for, and whose it is.
+    fn who(&self, finding: &Finding) -> (bool, Option<Process>) {
+        let Some(attribution) = self.attribution else { return (true, None) };
         let flow = &finding.flow;
         let (key, client) = FlowKey::new(flow.client, flow.server, flow.transport);
         let parties = attribution.of(key, client);
         let sender = if finding.surface.is_of_response() { End::Server } else { End::Client };
-        finding.process = parties.told(sender);
-        attribution.admits(&parties)
+        (attribution.admits(&parties), parties.told(sender))
     }
 
     /// Fragments that could not be put together.
@@ -197,7 +196,7 @@ impl<'a> Teller<'a> {
 }
 
 enum Together {
-    Finding(Box<Finding>),
+    Finding(Box<Finding>, Option<Process>),
     Lost(Lost),
 }
 

@@ -520,7 +520,7 @@ fn a_text_full_of_keywords_is_linear() {
     let set = set(
         "[[rules]]\nid='a'\nregex='k_[a-z_]{3,9000}!'\nkeywords=['k_']\n[[rules]]\nid='b'\nregex='[a-z]+k_[a-z]+;'\nkeywords=['k_']\n[[rules]]\nid='c'\nregex='(?s)k_.*?END'\nkeywords=['k_']",
     );
-    let text = "k_".repeat(500_000);
+    let text = "k_".repeat(100_000);
     let begin = std::time::Instant::now();
     assert!(found(&set, &field(Surface::RequestBody, None, &text)).is_empty());
     assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());

@@ -236,6 +236,8 @@ pub struct App {
     pub(super) dropped: u64,
     pub(super) leaks: Series,
     pub(super) traffic: Series,
+    /// Whether processes of leaks are known.
+    pub(super) names_processes: bool,
     /// When the newest leak was captured.
     pub(super) newest: Timestamp,
     refreshed: Duration,
@@ -288,6 +290,7 @@ impl App {
             dropped: 0,
             leaks: Series::default(),
             traffic: Series::default(),
+            names_processes: false,
             newest: Timestamp::default(),
             refreshed: Duration::ZERO,
             is_recounted: false,
@@ -324,6 +327,12 @@ impl App {
         };
         self.settle();
         effects
+    }
+
+    /// Whether lists are still being brought up to date.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        !self.is_paused && self.index.progress(&self.store).is_some()
     }
 
     /// Whether the mouse is the screen's.
@@ -397,6 +406,7 @@ impl App {
             self.vault.keep(&secret.fingerprint, value);
         }
         self.newest = self.newest.max(told.leak.time);
+        self.names_processes |= told.leak.process.is_some();
         self.leaks.add(1);
         if let Some((serial, gone)) = self.store.add(told) {
             self.index.remove(serial, &gone);

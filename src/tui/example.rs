@@ -1,6 +1,6 @@
 //! Leaks by hand for the tests of the screen; every name, address and secret in them is made up.
 
-use crate::model::event::{Explain, Flow, Http, Leak, Process, SecretText};
+use crate::model::event::{End, Explain, Flow, Http, Leak, Process, SecretText};
 use crate::model::{Confidence, Endpoint, Exposure, Severity, Surface, Timestamp, Transport};
 
 /// Leaks of one of each of these kinds in turn.
@@ -89,7 +89,15 @@ fn vary(leak: &mut Leak, number: usize) {
             leak.http = http("POST", "shop.example", "/login", Some(302));
             leak.flow.client = Endpoint::v4([10, 0, 0, 7], 40_001);
             leak.evidence = "Authorization: Basic …".into();
-            leak.process = Some(Process { pid: 4242, name: "python3".into(), ..Process::default() });
+            leak.process = Some(Process {
+                pid: 4242,
+                name: "python3".into(),
+                end: Some(End::Client),
+                user: Some("alice".into()),
+                command: Some("python3 shop.py --login".into()),
+                peer: Some(Box::new(Process { pid: 17, name: "nginx".into(), ..Process::default() })),
+                ..Process::default()
+            });
         }
         2 => {
             leak.rule = "flask-debug-page".into();

@@ -153,7 +153,7 @@ pub(super) const FIELDS: [(Field, &str, Kind, &str); 25] = [
     (Field::Client, "client", Kind::Text, "address and port of who asked"),
     (Field::Server, "server", Kind::Text, "address and port of who answered"),
     (Field::Protocol, "protocol", Kind::Text, "http/1.1 …"),
-    (Field::Process, "process", Kind::Text, "name or number of the process"),
+    (Field::Process, "process", Kind::Text, "name, number, command, user, container, unit"),
     (Field::Secret, "secret", Kind::Text, "fingerprint's start, or redacted form"),
     (Field::Cwe, "cwe", Kind::Text, "weakness: cwe:598"),
     (Field::Owasp, "owasp", Kind::Text, "OWASP API entry: owasp:API2*"),
@@ -343,6 +343,11 @@ fn texts(field: Option<Field>, subject: Subject<'_>, is: &mut dyn FnMut(&str) ->
             some(Some(&process.name))
                 || some(Some(&process.pid.to_string()))
                 || some(process.container.as_deref())
+                || some(process.command.as_deref())
+                || some(process.user.as_deref())
+                || some(process.unit.as_deref())
+                || some(process.pod.as_deref())
+                || some(process.peer.as_ref().map(|peer| peer.name.as_str()))
         }),
         Some(Field::Secret) => leak
             .secret

@@ -56,6 +56,10 @@ impl Screen {
     /// # Errors
     /// Where the terminal has gone.
     pub fn draw(&mut self, app: impl FnOnce(&mut dyn FnMut(&App))) -> io::Result<()> {
+        if !TAKEN.load(Ordering::SeqCst) {
+            // A panic somewhere has given it back.
+            return Err(io::Error::other("it was given back"));
+        }
         // Left to itself ratatui would ask the terminal for its cursor, and the answer comes in among the keys.
         let size = self.terminal.size()?;
         if size != self.drawn {

@@ -9,7 +9,7 @@ use crate::baseline::{Baseline, Sighting as Known};
 use crate::cli::rules;
 use crate::cli::telling::Telling;
 use crate::config::Config;
-use crate::model::event::{self, Event};
+use crate::model::event::{self, Event, Process};
 use crate::model::finding::{Finding, FindingId};
 use crate::model::pulse::Pulse;
 use crate::model::{Severity, Timestamp};
@@ -114,7 +114,7 @@ impl Watch for Watching<'_> {
         self.courier.bring(News::Note(format!("skipped {path}: it is no capture"), false));
     }
 
-    fn told(&mut self, finding: &Finding) {
+    fn told(&mut self, finding: &Finding, process: Option<&Process>) {
         let mut knows = self.knows.borrow_mut();
         let now = knows.begun.max(finding.time);
         knows.at_hand = knows.baseline.knows(&Known::from(finding), now).is_some();
@@ -122,7 +122,7 @@ impl Watch for Watching<'_> {
             knows.worst = knows.worst.max(Some(finding.severity));
         }
         let value = finding.secret.as_ref().filter(|_| self.reveals).map(|secret| secret.value.clone());
-        let leak = event::leak(finding, false, true);
+        let leak = event::leak(finding, process.cloned(), false, true);
         let story = finding.story.clone();
         self.courier.bring(News::Leak(Box::new(Told { leak, value, story })));
     }

@@ -208,6 +208,7 @@ impl App {
                 }
                 Err(wrong) => {
                     asking.line.cursor = wrong.at.min(asking.line.text.len());
+                    asking.completions.clear();
                     asking.wrong = Some(wrong);
                     self.prompt = Some(Prompt::Filter(asking));
                 }

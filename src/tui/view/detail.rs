@@ -11,7 +11,7 @@ use super::cells::{clock, cut, fit};
 use super::lists::{badge, place, request};
 use super::part;
 use crate::model::Exposure;
-use crate::model::event::{Explain, Leak};
+use crate::model::event::{End, Explain, Leak, Process};
 use crate::model::shown::{clean, columns, number, wrap};
 use crate::model::story::Passage;
 
@@ -51,6 +51,34 @@ fn meaning(exposure: Exposure) -> &'static str {
     }
 }
 
+/// `python3 (4242), client, user alice, container 3f2a…: python3 app.py`
+fn whose(process: &Process) -> String {
+    let mut text = format!("{} ({})", process.name, process.pid);
+    let end = process.end.map(|end| match end {
+        End::Client => "client",
+        End::Server => "server",
+    });
+    let short = |id: &str| id.chars().take(12).collect::<String>();
+    let named = |what: &str, name: &Option<String>| name.as_deref().map(|name| format!("{what} {name}"));
+    let container = process.container.as_deref().map(|id| format!("container {}", short(id)));
+    let parts = [
+        end.map(str::to_owned),
+        named("user", &process.user),
+        container,
+        named("pod", &process.pod),
+        named("unit", &process.unit),
+    ];
+    for part in parts.into_iter().flatten() {
+        text.push_str(", ");
+        text.push_str(&part);
+    }
+    if let Some(command) = &process.command {
+        text.push_str(": ");
+        text.push_str(command);
+    }
+    text
+}
+
 struct Page<'a> {
     app: &'a App,
     width: usize,
@@ -73,10 +101,12 @@ impl Page<'_> {
         let [first, last] = leak.frames;
         let frames = if first == last { format!("frame {first}") } else { format!("frames {first}-{last}") };
         self.label("", &format!("{frames} of {}  at {}", leak.source, leak.time), faint);
-        if let Some(process) = &leak.process {
-            let container =
-                process.container.as_deref().map(|name| format!(" in {name}")).unwrap_or_default();
-            self.label("by", &format!("{} ({}){container}", process.name, process.pid), text);
+        for (label, process) in
+            [("by", leak.process.as_ref()), ("", leak.process.as_ref().and_then(|own| own.peer.as_deref()))]
+        {
+            if let Some(process) = process {
+                self.label(label, &whose(process), text);
+            }
         }
         for (at, exposure) in leak.exposures.iter().enumerate() {
             let label = if at == 0 { "how" } else { "" };

@@ -38,7 +38,7 @@ fn leak_columns(width: usize, has_process: bool) -> Vec<(Column, usize)> {
     let wishes: [(Column, usize, usize); 4] =
         [(Column::Secret, 10, 76), (Column::Where, 24, 104), (Column::How, 14, 126), (Column::Flow, 34, 150)];
     chosen.extend(wishes.into_iter().filter(|wish| width >= wish.2).map(|wish| (wish.0, wish.1)));
-    if has_process && width >= 140 {
+    if has_process && width >= 108 {
         chosen.push((Column::Process, 16));
     }
     left = left.saturating_sub(chosen.iter().map(|(_, width)| width + 1).sum());
@@ -75,9 +75,9 @@ fn title(column: Column) -> &'static str {
 }
 
 pub(super) fn draw(app: &App, frame: &mut Frame<'_>, header: Rect, body: Rect) {
-    let width = usize::from(body.width);
-    let has_process = app.leak_at_hand().is_some_and(|(_, entry)| entry.leak.process.is_some());
-    let columns = leak_columns(width, has_process);
+    // The last column is that of the mark which says how far one is.
+    let width = usize::from(body.width).saturating_sub(1);
+    let columns = leak_columns(width, app.names_processes);
     let faint = part(app, Part::Faint);
     let text = match app.tree() {
         Some(tree) => group_titles(tree.by, width),

@@ -74,9 +74,8 @@ fn completions(app: &App, frame: &mut Frame<'_>, areas: Areas) {
     let Some(Prompt::Filter(asking)) = &app.prompt else { return };
     let room = usize::from(areas.bottom.y.saturating_sub(areas.filter.bottom()));
     let mut lines: Vec<Line<'_>> = Vec::new();
-    if let Some(wrong) = &asking.wrong
-        && asking.line.cursor >= wrong.at
-    {
+    // While there is something to complete it is not wrong, it is not done.
+    if let Some(wrong) = asking.wrong.as_ref().filter(|_| asking.completions.is_empty()) {
         lines.push(Line::from(Span::styled(format!("   {wrong}"), part(app, Part::Fault))));
     }
     let first = asking.chosen.map_or(0, |at| (at + 1).saturating_sub(COMPLETIONS));

@@ -43,7 +43,7 @@ fn story(number: usize) -> Option<Box<Story>> {
         let marks = text.find(mark).filter(|_| !mark.is_empty()).map(|at| at..at + mark.len());
         Some(Passage { text: text.to_owned(), marks: marks.into_iter().collect() })
     };
-    (number % example::KINDS == 0).then(|| {
+    number.is_multiple_of(example::KINDS).then(|| {
         Box::new(Story {
             request: passage(
                 "GET /v1/charges?api_key=sk_l…9f2c&limit=3 HTTP/1.1\nHost: api.example.com\nUser-Agent: curl/8.5\nAccept: */*",
@@ -235,6 +235,7 @@ fn a_leak() {
     snapshot("detail", "G enter", |_| ());
     snapshot("detail_revealed", "G enter r r", |_| ());
     snapshot("detail_asks", "G enter r", |_| ());
+    snapshot("detail_process", "enter", |_| ());
 }
 
 #[test]

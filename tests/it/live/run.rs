@@ -185,8 +185,9 @@ fn a_user_without_rights_sees_the_loopback() {
         use std::os::unix::fs::PermissionsExt as _;
         fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
     };
-    open(program.parent().unwrap());
-    open(&program);
+    for path in [program.parent().unwrap(), &program] {
+        open(path);
+    }
     let user = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set", "-all"];
     let allowed = Command::new("setpriv").args(user).args(["unshare", "-Un", "true"]).output();
     if !allowed.is_ok_and(|output| output.status.success()) {
