@@ -8,7 +8,11 @@ HASH  := \#
 EBPF   = $(shell command -v clang >/dev/null 2>&1 && printf '$(HASH)include <gelf.h>\nint main(void){return 0;}' | cc -x c - -lelf -lz -o /dev/null 2>/dev/null && echo yes)
 FEATURES = $(if $(PCAP),,--no-default-features) $(if $(EBPF),--features ebpf)
 
-.PHONY: help demo test soak lint deny deps build bench bench-baseline bench-compare bench-live bench-stages quality captures pictures fuzz fuzz-deps fuzz-corpus clean
+# What `make dist` makes.
+DIST   = target/dist
+MUSL   = x86_64-unknown-linux-musl
+
+.PHONY: help dist dist-files dist-deb dist-static demo test soak lint deny deps build bench bench-baseline bench-compare bench-live bench-stages quality captures pictures fuzz fuzz-deps fuzz-corpus clean
 
 help:
 	@echo 'make demo      install what is missing, build, scan the captures that come with the project'
@@ -21,6 +25,7 @@ help:
 	@echo 'make quality   false alarms per MB on the files of installed packages'
 	@echo 'make fuzz      every fuzz target (or TARGETS=) for TIME seconds each (default 60)'
 	@echo 'make captures  remake the captures from real clients and servers (root, tcpdump, nginx, curl, Python)'
+	@echo 'make dist      a .deb and a static offline tool (musl), with man pages and completions, in target/dist'
 	@echo 'make pictures  remake the picture and recording of the screen (root, tmux, curl, Python with Flask)'
 	@echo 'make deps      install the system packages that are missing (Debian)'
 
@@ -97,6 +102,30 @@ bench-baseline: deps
 # Beside the baseline, and beside those of ngrep, tshark and Suricata that are installed.
 bench-compare: deps
 	$(SCAN) --compare --against $(BASELINE) $(BENCH)
+
+# Packages: a .deb of the whole tool, and one static program (no libpcap, so no --filter) with the same pages in a .tar.gz.
+dist: dist-deb dist-static
+	@ls -l $(DIST)/*.deb $(DIST)/*.tar.gz
+
+# What the program itself says of its command line.
+dist-files: build
+	@mkdir -p $(DIST)/completions
+	./target/release/leaktap man --output $(DIST)/man
+	./target/release/leaktap completions bash > $(DIST)/completions/leaktap.bash
+	./target/release/leaktap completions zsh > $(DIST)/completions/_leaktap
+	./target/release/leaktap completions fish > $(DIST)/completions/leaktap.fish
+
+dist-deb: dist-files
+	@command -v cargo-deb >/dev/null 2>&1 || $(CARGO) install --locked cargo-deb
+	$(CARGO) deb --no-build --output $(DIST)/
+
+dist-static: dist-files
+	@command -v musl-gcc >/dev/null 2>&1 || { echo 'the static build needs musl-gcc: apt-get install musl-tools'; exit 1; }
+	@rustc --print target-libdir --target $(MUSL) | xargs test -d || { echo 'the static build needs the target: rustup target add $(MUSL)'; exit 1; }
+	CC_x86_64_unknown_linux_musl=musl-gcc $(CARGO) build --release --locked --no-default-features --target $(MUSL)
+	@rm -rf $(DIST)/leaktap-static && mkdir -p $(DIST)/leaktap-static
+	cp -r target/$(MUSL)/release/leaktap $(DIST)/man $(DIST)/completions README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE packaging/leaktap.toml packaging/leaktap.schema.json $(DIST)/leaktap-static/
+	tar -C $(DIST) -czf $(DIST)/leaktap-static-x86_64.tar.gz leaktap-static
 
 captures:
 	captures/make/run

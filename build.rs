@@ -15,6 +15,8 @@ fn main() -> io::Result<()> {
     {
         kernel_programs();
     }
+    // What `--version` says.
+    println!("cargo::rustc-env=LEAKTAP_TARGET={}", env::var("TARGET").unwrap_or_default());
     embed_rules()
 }
 

@@ -17,8 +17,38 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 /// Flows fall into so many shards, so that more jobs would be idle.
 const JOBS: usize = 64;
 
+/// Every setting, as files and flags name it.
+pub const KEYS: &[&str] = &[
+    "rules",
+    "no-default-rules",
+    "severity",
+    "confidence",
+    "fail-on",
+    "filter",
+    "format",
+    "sink",
+    "jobs",
+    "reveal",
+    "every",
+    "explain",
+    "baseline",
+    "write-baseline",
+    "pcap-out",
+    "color",
+    "progress",
+    "quiet",
+    "verbose",
+];
+
+/// The environment variable of a setting: `LEAKTAP_FAIL_ON`.
+#[must_use]
+pub fn variable(key: &str) -> String {
+    format!("LEAKTAP_{}", key.replace('-', "_").to_ascii_uppercase())
+}
+
 /// One layer of settings; what it does not say is left to the layer below. Keys are named as the flags.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(title = "Settings of leaktap"))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Layer {
     /// Rule files and folders beside the built-in ones.
@@ -106,6 +136,7 @@ pub struct Config {
 
 /// Whether something is done that depends on there being a terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum When {
     /// On a terminal.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
+use clap_complete::Shell;
 use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use crate::config::{Layer, When};
@@ -110,7 +111,7 @@ fn capture_help() -> String {
 
 /// Finds credentials that leak in clear in network traffic.
 #[derive(Debug, Parser)]
-#[command(name = "leaktap", version, after_help = EXAMPLES, disable_help_subcommand = true, max_term_width = 110)]
+#[command(name = "leaktap", version, long_version = long_version(), after_help = EXAMPLES, disable_help_subcommand = true, max_term_width = 110)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -149,6 +150,34 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: Rules,
     },
+    /// Completions for a shell: bash, zsh, fish, elvish, powershell
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL", value_parser = clap::value_parser!(Shell), hide_possible_values = true)]
+        shell: Shell,
+    },
+    /// The man page; with --output every page, as files
+    Man {
+        /// A folder, which is made
+        #[arg(short, long, value_name = "FOLDER")]
+        output: Option<PathBuf>,
+    },
+}
+
+/// The version, and what this program was built with.
+fn long_version() -> String {
+    let has = |name: &str, has: bool| format!("{}{name}", if has { '+' } else { '-' });
+    let formats: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
+    let sinks: Vec<&str> = remote().iter().map(|(name, _)| *name).collect();
+    format!(
+        "{}\nfeatures: {} {}\nformats: {}\nsinks: {}\ntarget: {}",
+        env!("CARGO_PKG_VERSION"),
+        has("pcap", cfg!(feature = "pcap")),
+        has("ring", cfg!(target_os = "linux")),
+        formats.join(" "),
+        sinks.join(" "),
+        env!("LEAKTAP_TARGET"),
+    )
 }
 
 /// Flags of every command.

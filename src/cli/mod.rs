@@ -10,6 +10,7 @@ mod flags;
 mod frames;
 mod interfaces;
 mod known;
+mod manual;
 mod progress;
 mod redact;
 mod report;
@@ -115,6 +116,21 @@ pub fn main() -> ExitCode {
 
 fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
     let Arguments { command, mut common } = arguments;
+    // What is asked of the command line itself needs no settings, whatever is wrong with them.
+    let told = match &command {
+        Command::Completions { shell } => Some(manual::completions(*shell)),
+        Command::Man { output } => Some(manual::man(output.as_deref())),
+        _ => None,
+    };
+    if let Some(told) = told {
+        return told.unwrap_or_else(|error| {
+            if closed_pipe(&error) {
+                return Exit::Ran;
+            }
+            diagnostics::error(&format!("{error:#}"));
+            Exit::Failed
+        });
+    }
     let file = common.config.take();
     let (command, detection) = match command {
         Command::Scan(mut scan) => {
@@ -166,6 +182,7 @@ fn run(arguments: Arguments, environment: Environment<'_>) -> Exit {
         Command::Interfaces => interfaces::run(&world),
         Command::Doctor => doctor::run(&world),
         Command::Rules { command } => rules::run(&command, &world),
+        Command::Completions { .. } | Command::Man { .. } => Ok(Exit::Ran),
     };
     exit.unwrap_or_else(|error| {
         if closed_pipe(&error) {

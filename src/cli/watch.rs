@@ -46,6 +46,9 @@ pub(super) fn run(flags: &Flags, world: &World<'_>) -> anyhow::Result<Exit> {
     if config.write_baseline || config.every {
         bail!("watch shows every sighting and mutes by the key m: leave --every and --write-baseline out");
     }
+    if config.pcap_out.is_some() {
+        bail!("watch writes no frames: leave --pcap-out out, or run scan or capture beside it");
+    }
     if let Some(expression) = &config.filter {
         filter::check(expression)?;
     }
@@ -113,7 +116,7 @@ pub(super) fn run(flags: &Flags, world: &World<'_>) -> anyhow::Result<Exit> {
 /// What is looked at.
 enum Looked {
     /// Interfaces, and whose their connections are.
-    Live(Vec<Live>, Option<Attribution>),
+    Live(Vec<Live>, Option<Box<Attribution>>),
     Files(Vec<Input>),
 }
 
@@ -137,7 +140,7 @@ impl Looked {
             retire: CALM,
         };
         let open = capture::open_each(&words, &settings, 1)?;
-        Ok(Self::Live(open, capture::attribution(Selection::default())?))
+        Ok(Self::Live(open, capture::attribution(Selection::default())?.map(Box::new)))
     }
 
     fn name(&self, flags: &Flags) -> String {
@@ -158,7 +161,7 @@ impl Looked {
     ) -> Outcome {
         match self {
             Self::Live(open, whose) => {
-                pipeline::capture(open, rules, options, Until::default(), whose.as_ref(), on, watch)
+                pipeline::capture(open, rules, options, Until::default(), whose.as_deref(), on, watch)
             }
             Self::Files(inputs) => pipeline::replay(&inputs, rules, options, pace, on, watch),
         }

@@ -146,3 +146,66 @@ fn standard_output_has_one_writer() {
         assert_eq!(outputs(format, sinks, true).unwrap_err().to_string(), message);
     }
 }
+
+/// What `packaging/leaktap.schema.json` must be: editors complete and check `leaktap.toml` by it.
+#[test]
+fn the_schema_is_that_of_the_settings() {
+    let schema = schemars::schema_for!(Layer);
+    let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/leaktap.schema.json");
+    if std::env::var_os("LEAKTAP_WRITE_SCHEMA").is_some() {
+        fs::write(&path, &text).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == text, "remake it: LEAKTAP_WRITE_SCHEMA=1 cargo test --lib the_schema_is");
+    // The lists of settings say the same.
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut known: Vec<&String> = value["properties"].as_object().unwrap().keys().collect();
+    known.sort();
+    let mut keys: Vec<String> = KEYS.iter().map(|&key| key.to_owned()).collect();
+    keys.sort();
+    assert_eq!(known, keys.iter().collect::<Vec<_>>());
+    for key in KEYS {
+        let about = value["properties"][key]["description"].as_str().unwrap_or_default();
+        assert!(!about.is_empty(), "{key} has no description");
+    }
+}
+
+/// The example that comes with the project says every setting, and is valid as it is and with everything switched on.
+#[test]
+fn the_example_knows_every_setting() {
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/leaktap.toml")).unwrap();
+    let on: String =
+        text.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
+    let folder = tempfile::tempdir().unwrap();
+    for (text, expected) in [(&text, 0), (&on, KEYS.len())] {
+        let path = folder.path().join("leaktap.toml");
+        fs::write(&path, text).unwrap();
+        let layer = Layer::file(&path).unwrap_or_else(|error| panic!("{error}"));
+        let table: toml::Table = toml::from_str(text).unwrap();
+        assert_eq!(table.len(), expected, "{layer:?}");
+    }
+}
+
+#[test]
+fn every_setting_has_its_variable() {
+    for key in KEYS {
+        let name = variable(key);
+        let (value, seen) = match *key {
+            "severity" | "fail-on" => ("high", "high"),
+            "confidence" => ("medium", "medium"),
+            "format" | "filter" | "rules" | "baseline" | "pcap-out" => ("made-up", "made-up"),
+            "sink" => ("csv:made-up", "made-up"),
+            "jobs" | "verbose" => ("3", "3"),
+            "color" | "progress" => ("always", "always"),
+            _ => ("1", "true"),
+        };
+        let with = [(name.as_str(), value)];
+        let environment =
+            |asked: &str| with.iter().find(|(key, _)| *key == asked).map(|(_, value)| OsString::from(value));
+        let layer = Layer::variables(&environment).unwrap();
+        assert_ne!(layer, Layer::default(), "{name}");
+        assert!(format!("{layer:?}").to_lowercase().contains(seen), "{name}: {layer:?}");
+    }
+}

@@ -10,6 +10,7 @@ mod line;
 mod list;
 mod news;
 mod series;
+mod sixteen;
 mod store;
 mod terminal;
 mod theme;

@@ -16,6 +16,7 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Size;
 
 use super::app::App;
+use super::sixteen::Sixteen;
 use super::view;
 
 /// Most that is given to the clipboard, in bytes: terminals refuse more.
@@ -26,7 +27,7 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// The terminal, taken over; given back when dropped.
 pub struct Screen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    terminal: Terminal<CrosstermBackend<Sixteen<Stdout>>>,
     /// The size it was drawn in.
     drawn: Size,
 }
@@ -38,7 +39,7 @@ impl Screen {
     /// Where standard output is no terminal, or the terminal refuses.
     pub fn open() -> io::Result<Self> {
         take(true)?;
-        let terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        let terminal = Terminal::new(CrosstermBackend::new(Sixteen::new(io::stdout())))?;
         let drawn = terminal.size()?;
         Ok(Self { terminal, drawn })
     }
@@ -75,7 +76,7 @@ impl Screen {
     /// As [`Screen::draw`].
     pub fn clear(&mut self) -> io::Result<()> {
         execute!(io::stdout(), Clear(ClearType::All))?;
-        self.terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        self.terminal = Terminal::new(CrosstermBackend::new(Sixteen::new(io::stdout())))?;
         self.drawn = self.terminal.size()?;
         Ok(())
     }

@@ -7,6 +7,8 @@ mod events;
 mod frames;
 mod inputs;
 mod joined;
+mod manners;
+mod path;
 mod redact;
 mod report;
 mod rules;

@@ -36,9 +36,9 @@ fn leak_columns(width: usize, has_process: bool) -> Vec<(Column, usize)> {
     let mut left = width.saturating_sub(4);
     let mut chosen = vec![(Column::Time, 8), (Column::Times, 5)];
     let wishes: [(Column, usize, usize); 4] =
-        [(Column::Secret, 10, 76), (Column::Where, 24, 104), (Column::How, 14, 126), (Column::Flow, 34, 150)];
+        [(Column::Secret, 10, 76), (Column::Where, 24, 104), (Column::How, 14, 138), (Column::Flow, 34, 150)];
     chosen.extend(wishes.into_iter().filter(|wish| width >= wish.2).map(|wish| (wish.0, wish.1)));
-    if has_process && width >= 108 {
+    if has_process && width >= 124 {
         chosen.push((Column::Process, 16));
     }
     left = left.saturating_sub(chosen.iter().map(|(_, width)| width + 1).sum());

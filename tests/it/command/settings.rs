@@ -122,7 +122,16 @@ fn where_no_key_can_be_kept_one_is_made_and_said() {
 fn help_and_version_are_data() {
     let room = Room::new();
     let version = room.run(&["--version"]).ended(0);
-    assert_eq!(version.out, concat!("leaktap ", env!("CARGO_PKG_VERSION"), "\n"));
+    let lines: Vec<&str> = version.out.lines().collect();
+    assert_eq!(lines[0], concat!("leaktap ", env!("CARGO_PKG_VERSION")));
+    let pcap = if cfg!(feature = "pcap") { "+pcap" } else { "-pcap" };
+    assert!(lines[1].starts_with("features: ") && lines[1].contains(pcap), "{}", version.out);
+    assert!(
+        lines[2].starts_with("formats: table ndjson json") && lines[4].starts_with("target: "),
+        "{}",
+        version.out
+    );
+    assert_eq!(room.run(&["-V"]).ended(0).out, concat!("leaktap ", env!("CARGO_PKG_VERSION"), "\n"));
     let help = room.run(&["--help"]).ended(0);
     for word in ["Usage: leaktap", "scan", "rules", "Exit code: 0 ran", "Examples:"] {
         assert!(help.out.contains(word), "{word}: {}", help.out);
