@@ -3,7 +3,10 @@ CARGO ?= cargo
 APT   := apt-get -o DPkg::Lock::Timeout=300 -y -q
 # Capture filters need libpcap; without it everything else works.
 PCAP   = $(shell printf 'int main(void){return 0;}' | cc -x c - -lpcap -o /dev/null 2>/dev/null && echo yes)
-FEATURES = $(if $(PCAP),,--no-default-features)
+# Programs for the kernel (eBPF) need clang and libelf to be built; without them processes are looked up.
+HASH  := \#
+EBPF   = $(shell command -v clang >/dev/null 2>&1 && printf '$(HASH)include <gelf.h>\nint main(void){return 0;}' | cc -x c - -lelf -lz -o /dev/null 2>/dev/null && echo yes)
+FEATURES = $(if $(PCAP),,--no-default-features) $(if $(EBPF),--features ebpf)
 
 # What `make dist` makes.
 DIST   = target/dist
@@ -63,6 +66,15 @@ deps:
 		echo 'note: libpcap-dev is missing and cannot be installed from here; building without capture filters (--filter).'; \
 		echo 'note: to have them: apt-get install libpcap-dev'; \
 		command -v cc >/dev/null 2>&1 || { echo 'a C compiler is missing: apt-get install gcc libc6-dev'; exit 1; }; \
+	fi
+	@if [ "$(EBPF)" = yes ] || [ "$$(uname -s)" != Linux ]; then :; \
+	elif command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
+		$(APT) update && DEBIAN_FRONTEND=noninteractive $(APT) install --no-install-recommends clang libelf-dev zlib1g-dev make; \
+	elif command -v apt-get >/dev/null 2>&1 && sudo -n true 2>/dev/null; then \
+		sudo $(APT) update && sudo DEBIAN_FRONTEND=noninteractive $(APT) install --no-install-recommends clang libelf-dev zlib1g-dev make; \
+	else \
+		echo 'note: clang or libelf-dev is missing and cannot be installed from here; building without eBPF: processes that live for'; \
+		echo 'note: milliseconds may stay unnamed. To have it: apt-get install clang libelf-dev zlib1g-dev'; \
 	fi
 
 # BENCH: workloads by name, --full or --size MB, --seed, --runs, --read FOLDER (docs/PERFORMANCE.md).

@@ -10,9 +10,48 @@ fn main() -> io::Result<()> {
     if env::var_os("CARGO_FEATURE_PCAP").is_some() {
         libpcap();
     }
+    if env::var_os("CARGO_FEATURE_EBPF").is_some()
+        && env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux")
+    {
+        kernel_programs();
+    }
     // What `--version` says.
     println!("cargo::rustc-env=LEAKTAP_TARGET={}", env::var("TARGET").unwrap_or_default());
     embed_rules()
+}
+
+/// Compiles the programs that run in the kernel. Where each field of the kernel lies is found when they are loaded.
+fn kernel_programs() {
+    let folder = Path::new("src/process/ebpf");
+    println!("cargo::rerun-if-changed={}", folder.display());
+    println!("cargo::rerun-if-env-changed=CLANG");
+    let clang = env::var_os("CLANG").unwrap_or_else(|| "clang".into());
+    let architecture = match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
+        Ok("aarch64") => "arm64",
+        Ok("riscv64") => "riscv",
+        Ok("s390x") => "s390",
+        Ok("powerpc64") => "powerpc",
+        _ => "x86",
+    };
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("owner.bpf.o");
+    let mut command = Command::new(&clang);
+    command.args(["-g", "-O2", "-Wall", "-target", "bpf"]).arg(format!("-D__TARGET_ARCH_{architecture}"));
+    command.arg("-I").arg(env::var_os("DEP_BPF_INCLUDE").unwrap_or_default());
+    command.arg("-c").arg(folder.join("owner.bpf.c")).arg("-o").arg(out);
+    match command.output() {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            println!(
+                "cargo::error=the programs for the kernel do not compile: {}",
+                said.lines().next().unwrap_or_default()
+            );
+        }
+        Err(_) => println!(
+            "cargo::error=the feature `ebpf` needs clang: `apt-get install clang libelf-dev zlib1g-dev` brings it (or name it \
+             in CLANG); without the feature leaktap is built all the same, and looks processes up"
+        ),
+    }
 }
 
 /// Fails where libpcap cannot be linked; the linker's own message does not say what to do.

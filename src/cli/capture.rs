@@ -89,7 +89,12 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
 pub(super) fn attribution(selection: Selection) -> anyhow::Result<Option<Attribution>> {
     let is_needed = !selection.is_empty();
     match Attribution::open(selection) {
-        Ok(attribution) => Ok(Some(attribution)),
+        Ok(attribution) => {
+            if let Err(reason) = attribution.programs() {
+                tracing::info!("processes that live for milliseconds may stay unnamed: {reason}");
+            }
+            Ok(Some(attribution))
+        }
         Err(error) if is_needed => {
             Err(error).context("cannot look up processes, as --pid, --container and --cgroup ask for")
         }

@@ -31,6 +31,7 @@ pub(super) fn run(world: &World<'_>) -> anyhow::Result<Exit> {
         way("ring", Way::Ring),
         way("libpcap", Way::Pcap),
         processes(),
+        kernel(),
         rule_set(world),
         fingerprints(world),
     ];
@@ -102,6 +103,39 @@ fn processes() -> Check {
             rights::command_for("cap_net_raw,cap_sys_ptrace,cap_dac_read_search"),
         ),
         (all, _) => good("processes", format!("leaks name their process: all {all} are seen")),
+    }
+}
+
+/// Whether the kernel tells of connections, so that short-lived processes are named, too.
+fn kernel() -> Check {
+    let attribution = match Attribution::open(Selection::default()) {
+        Ok(attribution) => attribution,
+        Err(error) => return bad("ebpf", error.to_string(), "modprobe inet_diag"),
+    };
+    let mend = match cfg!(feature = "ebpf") {
+        true => rights::command_for("cap_net_raw,cap_sys_ptrace,cap_dac_read_search,cap_bpf,cap_perfmon"),
+        false => "apt-get install clang libelf-dev zlib1g-dev && make build".to_owned(),
+    };
+    let programs = match attribution.programs() {
+        Ok(programs) => programs,
+        Err(reason) => {
+            return bad(
+                "ebpf",
+                format!("processes that live for milliseconds may stay unnamed: {reason}"),
+                mend,
+            );
+        }
+    };
+    let refused: Vec<String> = programs
+        .iter()
+        .filter_map(|program| {
+            Some(format!("{} ({}: {})", program.costs, program.name, program.refused.as_ref()?))
+        })
+        .collect();
+    if refused.is_empty() {
+        good("ebpf", "the kernel tells whose connections are as they are made")
+    } else {
+        bad("ebpf", refused.join("; "), mend)
     }
 }
 

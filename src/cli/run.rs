@@ -21,19 +21,22 @@ use signal_hook::iterator::Signals;
 
 use super::capture::attribution;
 use super::flags::Run;
+use super::frames::Frames;
 use super::known::Known;
 use super::telling::{self, Telling};
 use super::{Exit, World, rules};
 use crate::model::finding::Finding;
 use crate::namespace::{self, Ports, Relay};
-use crate::pipeline::{self, Outcome, Until, Watch};
+use crate::pipeline::{self, Options, Outcome, Until, Watch};
 use crate::process::Selection;
-use crate::sink::Place;
+use crate::sink::{Place, Rotation};
 use crate::source::filter;
 use crate::source::live::{EAGER, Live, Settings, Way};
 
 /// Bytes of kernel memory for frames that wait, for each interface.
 const BUFFER: usize = 32 << 20;
+/// Files are not put aside while the command runs.
+const NEVER: Rotation = Rotation { size: None, every: None, keep: 0 };
 /// What a command leaves running is asked to end, and after so long ended.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -57,7 +60,9 @@ pub(super) fn run(flags: &Run, world: &World<'_>) -> anyhow::Result<Exit> {
     set_child_subreaper(true).context("cannot look after what the command starts")?;
     let stop = Arc::new(AtomicBool::new(false));
     let options = telling::with_stop(world, Arc::clone(&stop))?;
-    let mut watching = Watching { known: Known::open(world, &options.key, &outputs)? };
+    let frames = Frames::open(world, &outputs, &[], Some(NEVER))?;
+    let options = Options { tape: frames.tape(), ..options };
+    let mut watching = Watching { known: Known::open(world, &options.key, &outputs)?, frames };
     let mut telling = Telling::beside(&outputs, world)?;
     let ports = Ports::here();
 
@@ -121,7 +126,7 @@ pub(super) fn run(flags: &Run, world: &World<'_>) -> anyhow::Result<Exit> {
         }
     })?;
     telling.finish();
-    let problems = outcome.problems + watching.known.finish();
+    let problems = outcome.problems + watching.known.finish() + watching.frames.finish(&[], &options);
     Ok(exit(status, telling::exit(Outcome { problems, ..outcome }, config.fail_on, telling.failed)))
 }
 
@@ -206,6 +211,7 @@ fn exit(status: ExitStatus, own: Exit) -> Exit {
 /// Says how the run goes.
 struct Watching {
     known: Known,
+    frames: Frames,
 }
 
 impl Watch for Watching {
@@ -220,7 +226,11 @@ impl Watch for Watching {
     fn skipped(&mut self, _path: &str) {}
 
     fn is_known(&mut self, finding: &Finding) -> bool {
-        self.known.knows(finding)
+        let is_known = self.known.knows(finding);
+        if !is_known {
+            self.frames.sighting(finding);
+        }
+        is_known
     }
 
     fn progress(&mut self, _bytes: u64, _leaks: u64) {}

@@ -30,6 +30,13 @@ pub(super) struct Identity {
     pub(super) ancestors: Vec<u32>,
 }
 
+impl Identity {
+    /// A process of which no more is known.
+    pub(super) fn gone(pid: u32, name: String, uid: u32, user: Option<String>) -> Self {
+        Self { pid, name, command: None, uid, user, place: Place::default(), ancestors: Vec::new() }
+    }
+}
+
 /// Identities by process, each read once.
 #[derive(Debug, Default)]
 pub(super) struct Identities {

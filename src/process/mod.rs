@@ -3,11 +3,17 @@
 //! A socket is looked up exactly (`sock_diag`), its process found in `/proc`, which is read seldom and within a budget.
 
 mod cgroup;
+mod connection;
 #[cfg(target_os = "linux")]
 mod diag;
 #[cfg(not(target_os = "linux"))]
 #[path = "diag_none.rs"]
 mod diag;
+#[cfg(all(feature = "ebpf", target_os = "linux"))]
+mod ebpf;
+#[cfg(not(all(feature = "ebpf", target_os = "linux")))]
+#[path = "ebpf_none.rs"]
+mod ebpf;
 mod identity;
 mod table;
 #[cfg(test)]
@@ -15,11 +21,15 @@ mod tests;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, UdpSocket};
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
+use self::connection::Connection;
+pub use self::connection::Program;
 use self::diag::{Diag, Socket};
+use self::ebpf::Watcher;
 use self::identity::{Identities, Identity};
 use self::table::Table;
 use crate::model::event::{End, Process};
@@ -33,13 +43,17 @@ const ANEW: Duration = Duration::from_secs(1);
 /// Knows whose connections are. Shared by those who see connections begin and those who tell of them.
 #[derive(Debug)]
 pub struct Attribution {
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
+    /// Has the kernel tell connections; or why not.
+    watcher: Result<Watcher, String>,
     selection: Selection,
     own: u32,
 }
 
 #[derive(Debug)]
 struct State {
+    /// Whether the kernel tells connections.
+    is_told: bool,
     diag: Diag,
     table: Table,
     identities: Identities,
@@ -86,13 +100,35 @@ impl Attribution {
     /// Where the system has no `sock_diag`.
     pub fn open(selection: Selection) -> io::Result<Self> {
         let state = State {
+            is_told: false,
             diag: Diag::open()?,
             table: Table::default(),
             identities: Identities::default(),
             flows: HashMap::new(),
             order: VecDeque::new(),
         };
-        Ok(Self { state: Mutex::new(state), selection, own: std::process::id() })
+        let state = Arc::new(Mutex::new(state));
+        let namespace = fs::metadata("/proc/thread-self/ns/net").map_or(0, |namespace| namespace.ino());
+        let learning = Arc::clone(&state);
+        let watcher = Watcher::start(move |connection| {
+            // The loopbacks of all namespaces have the same addresses.
+            if !connection.local.is_loopback() || u64::from(connection.namespace) == namespace {
+                learning.lock().unwrap_or_else(PoisonError::into_inner).learn(connection);
+            }
+        });
+        state.lock().unwrap_or_else(PoisonError::into_inner).is_told = watcher.is_ok();
+        Ok(Self { state, watcher, selection, own: std::process::id() })
+    }
+
+    /// How it stands with the programs that have the kernel tell connections.
+    ///
+    /// # Errors
+    /// Why none does.
+    pub fn programs(&self) -> Result<&[Program], &str> {
+        match &self.watcher {
+            Ok(watcher) => Ok(&watcher.programs),
+            Err(reason) => Err(reason),
+        }
     }
 
     /// Whether what these leak is to be told.
@@ -107,7 +143,9 @@ impl Attribution {
         let mut new = Vec::new();
         for &(key, begins) in seen {
             let known = state.flows.get(&key);
-            if known.is_none_or(|known| begins && known.since.elapsed() > ANEW) {
+            // What the kernel tells is newer than any packet.
+            let is_old = |known: &Known| begins && !state.is_told && known.since.elapsed() > ANEW;
+            if known.is_none_or(is_old) {
                 let fresh = Known { low: Owner::Nobody, high: Owner::Nobody, since: Instant::now() };
                 state.insert(key, fresh);
                 new.push(key);
@@ -141,6 +179,27 @@ impl Attribution {
 }
 
 impl State {
+    /// Takes what the kernel tells.
+    fn learn(&mut self, connection: Connection) {
+        let (key, side) = FlowKey::new(connection.local, connection.remote, Transport::Tcp);
+        // Of another name it is not that process: its number is another namespace's, or has been given to the next.
+        let there = self.identities.of(connection.pid).filter(|there| there.name == connection.name);
+        let identity = there.unwrap_or_else(|| {
+            let user = self.identities.user(connection.uid);
+            Arc::new(Identity::gone(connection.pid, connection.name, connection.uid, user))
+        });
+        let known = self.flows.get(&key).map(|known| known.since.elapsed());
+        // Of a connection that had these ends before nothing holds any more.
+        if known.is_none_or(|age| connection.listens && age > ANEW) {
+            self.insert(key, Known { low: Owner::Nobody, high: Owner::Nobody, since: Instant::now() });
+        }
+        let Some(known) = self.flows.get_mut(&key) else { return };
+        let end = if side == Side::Low { &mut known.low } else { &mut known.high };
+        if !connection.listens || end.is_open() {
+            *end = Owner::Process(identity, connection.listens);
+        }
+    }
+
     fn insert(&mut self, key: FlowKey, known: Known) {
         if self.flows.insert(key, known).is_none() {
             self.order.push_back(key);

@@ -87,14 +87,19 @@ fn nix_uid() -> u64 {
 }
 
 #[test]
-fn of_an_end_elsewhere_nothing_is_said() {
+fn an_end_in_another_namespace_is_known_only_where_the_kernel_tells_it() {
     let Some(net) = Net::new() else { return };
+    // The kernel tells connections of every namespace: then the other end is known, too.
+    let told = is_told(&net);
     let _server = python(&net, 1, PATIENT, "");
     let capture = net.capture(1, &["-i", "vb"]);
     // The client is another machine as far as the capture knows: a namespace that is not this one's.
     let client = python(&net, 0, SLOW, &leaking("10.9.0.2"));
     let leak = capture.event("leak");
-    assert_eq!(leak["process"]["end"], "server", "{leak}");
+    let process = &leak["process"];
+    let server = if told { &process["peer"] } else { process };
+    assert_eq!((&server["end"], &server["name"]), (&"server".into(), &"python3".into()), "{leak}");
+    assert!(told || process["peer"].is_null(), "{leak}");
     drop(client);
     assert_eq!(capture.end().0, 0);
 }
@@ -242,4 +247,91 @@ fn a_storm_of_clients_that_die_at_once_hides_no_leak_and_names_nobody_wrongly() 
     }
     drop(server);
     assert_eq!(capture.end().0, 0);
+}
+
+/// Whether the kernel tells of connections; why not is printed.
+fn is_told(net: &Net) -> bool {
+    let (_, checks, _) = net.leaktap(0, &["doctor", "--format", "json"]).ended();
+    let check = checks[0].as_array().unwrap().iter().find(|check| check["name"] == "ebpf").unwrap().clone();
+    if check["ok"] != true {
+        eprintln!("skipped: {}", check["found"]);
+    }
+    check["ok"] == true
+}
+
+#[test]
+fn with_ebpf_clients_that_live_for_milliseconds_are_named() {
+    let Some(net) = Net::new() else { return };
+    if !is_told(&net) {
+        return;
+    }
+    let _server = net.server(0);
+    let capture = net.capture(0, &["-i", "lo", "--every"]);
+    let script = format!(
+        "n=0; while [ $n -lt 200 ]; do n=$((n+1)); curl -s -o /dev/null --noproxy '*' '{}'; done",
+        leaking("127.0.0.1")
+    );
+    assert!(net.command(0, "sh").args(["-c", &script]).stdout(Stdio::null()).status().unwrap().success());
+    let (mut named, mut servers) = (0, 0);
+    for _ in 0..200 {
+        let leak = capture.event("leak");
+        let process = &leak["process"];
+        for end in [process, &process["peer"]] {
+            named += usize::from(end["end"] == "client" && end["name"] == "curl");
+            servers += usize::from(end["end"] == "server" && end["name"] == "python3");
+        }
+    }
+    assert!(named >= 198 && servers >= 198, "{named} clients and {servers} servers of 200");
+    assert_eq!(capture.end().0, 0);
+}
+
+#[test]
+fn with_ebpf_a_connection_from_before_has_its_processes() {
+    let Some(net) = Net::new() else { return };
+    if !is_told(&net) {
+        return;
+    }
+    let _server = python(&net, 0, PATIENT, "");
+    let script = format!(
+        "import socket, time, os\ns = socket.create_connection(('127.0.0.1', 8080))\nprint('ready', flush=True)\n\
+         while not os.path.exists('go'): time.sleep(0.01)\n\
+         s.sendall(b'GET /?api_key={STRIPE} HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n')\ns.recv(9)\ns.close()"
+    );
+    let client = python(&net, 0, &script, "");
+    let capture = net.capture(0, &["-i", "lo"]);
+    net.write("go", "");
+    let leak = capture.event("leak");
+    assert_eq!(
+        (&leak["process"]["end"], &leak["process"]["name"]),
+        (&"client".into(), &"python3".into()),
+        "{leak}"
+    );
+    drop(client);
+    assert_eq!(capture.end().0, 0);
+}
+
+#[test]
+fn with_ebpf_capabilities_are_enough() {
+    let Some(net) = Net::new() else { return };
+    if !is_told(&net) {
+        return;
+    }
+    if Command::new("setpriv").arg("--version").output().is_err() {
+        eprintln!("skipped: setpriv is not installed");
+        return;
+    }
+    let capabilities = "-all,+bpf,+perfmon,+net_admin,+net_raw";
+    let mut command = net.command(0, "setpriv");
+    command.args([
+        "--bounding-set",
+        capabilities,
+        env!("CARGO_BIN_EXE_leaktap"),
+        "doctor",
+        "--format",
+        "json",
+    ]);
+    let (_, checks, said) = Running::start(command).ended();
+    let checks = checks[0].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == "ebpf").unwrap();
+    assert_eq!(check["ok"], true, "{check}: {said}");
 }
