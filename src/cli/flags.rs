@@ -120,6 +120,7 @@ pub(super) struct Arguments {
     pub(super) common: Common,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one, for as long as the command runs")]
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Find leaks in capture files
