@@ -120,7 +120,6 @@ pub(super) struct Arguments {
     pub(super) common: Common,
 }
 
-#[expect(clippy::large_enum_variant, reason = "there is one, for as long as the command runs")]
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Find leaks in capture files
@@ -128,7 +127,7 @@ pub(super) enum Command {
     Scan(Scan),
     /// Find leaks in live traffic, until a signal, --duration or --count
     #[command(after_help = capture_help())]
-    Capture(Capture),
+    Capture(Box<Capture>),
     /// Look at leaks on a screen as they pass, or those of capture files
     #[command(after_help = WATCH_EXAMPLES)]
     Watch(Watch),

@@ -119,7 +119,6 @@ pub(super) fn run(flags: &Flags, world: &World<'_>) -> anyhow::Result<Exit> {
 }
 
 /// What is looked at.
-#[expect(clippy::large_enum_variant, reason = "there is one, for as long as the command runs")]
 enum Looked {
     /// Interfaces, and whose their connections are.
     Live(Vec<Live>, Option<Box<Attribution>>),
