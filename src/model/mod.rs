@@ -3,6 +3,8 @@
 pub mod digest;
 pub mod endpoint;
 pub mod event;
+#[cfg(test)]
+pub(crate) mod example;
 pub mod finding;
 pub mod frame;
 pub mod http;

@@ -1,7 +1,7 @@
 //! Leaks by hand for the tests of the screen; every name, address and secret in them is made up.
 
-use crate::model::event::{End, Explain, Flow, Http, Leak, Process, SecretText};
-use crate::model::{Confidence, Endpoint, Exposure, Severity, Surface, Timestamp, Transport};
+use crate::model::event::{End, Explain, Http, Leak, Process, SecretText};
+use crate::model::{Confidence, Endpoint, Exposure, Severity, Surface, Timestamp, example};
 
 /// Leaks of one of each of these kinds in turn.
 pub(super) const KINDS: usize = 5;
@@ -11,49 +11,15 @@ pub(super) fn leak(number: usize) -> Leak {
     let mut leak = Leak {
         id: format!("{:032x}", number + 1),
         time: Timestamp::from_nanos(1_795_324_920_123_456_789 + number as i64 * 1_000_000_000),
-        rule: "stripe-secret-key".into(),
-        title: "Stripe secret key".into(),
-        exposures: vec![Exposure::QueryString, Exposure::Cleartext],
-        severity: Severity::Critical,
-        confidence: Confidence::High,
-        cwe: vec!["CWE-598".into(), "CWE-319".into()],
-        owasp: vec!["API2:2023".into(), "API8:2023".into()],
-        surface: Surface::RequestQuery,
-        name: Some("api_key".into()),
-        secret: Some(SecretText {
-            redacted: "sk_l…9f2c".into(),
-            length: 32,
-            fingerprint: "6b1e90d2".repeat(8),
-            value: None,
-            encoding: None,
-        }),
-        flow: Flow {
-            client: Endpoint::v4([10, 0, 0, 1], 51_000 + (number % 1000) as u16),
-            server: Endpoint::v4([10, 0, 0, 2], 80),
-            transport: Transport::Tcp,
-            protocol: "http/1.1".into(),
-            encrypted: false,
-        },
-        http: Some(Http {
-            method: Some("GET".into()),
-            host: Some("api.example.com".into()),
-            target: Some("/v1/charges?api_key=sk_l…9f2c&limit=3".into()),
-            status: Some(200),
-            message: 3,
-        }),
-        process: None,
-        source: "flask.pcap".into(),
-        frames: [17, 21],
-        last_source: None,
-        evidence: "GET /v1/charges?api_key=sk_l…9f2c&limit=3 HTTP/1.1".into(),
-        advice: Some("Send the key in a header over TLS; roll this one in the Stripe dashboard.".into()),
         related: Vec::new(),
         explain: Some(Explain {
             checks: vec!["entropy>=3.0".into(), "not-placeholder".into()],
             entropy: Some(4.12),
             reasons: vec!["raised: in a query of this name".into()],
         }),
+        ..example::leak()
     };
+    leak.flow.client = Endpoint::v4([10, 0, 0, 1], 51_000 + (number % 1000) as u16);
     vary(&mut leak, number);
     leak
 }
