@@ -63,6 +63,10 @@ fn checked(input: &Path, all: bool) -> (Masked, Vec<Kept>) {
     let (before, after) = (frames_of(input), frames_of(&copy));
     assert_eq!(before.len(), after.len());
     let mut bytes = Vec::new();
+    // The checksum of a datagram in fragments stands in one frame for what changed in others.
+    let in_fragments =
+        input.components().any(|part| part.as_os_str().to_string_lossy().contains("fragments"));
+    let mut sums = [0, 0];
     for (number, (before, after)) in before.iter().zip(&after).enumerate() {
         let name = format!("{} frame {}", input.display(), number + 1);
         assert_eq!(
@@ -72,9 +76,12 @@ fn checked(input: &Path, all: bool) -> (Masked, Vec<Kept>) {
         );
         assert_eq!(before.bytes.len(), after.bytes.len(), "{name}");
         // What is behind the header of a link is at even places; of an odd one nothing is said.
-        assert_eq!(sum(&before.bytes), sum(&after.bytes), "{name}: a checksum is not mended");
+        let both = [sum(&before.bytes), sum(&after.bytes)];
+        assert!(in_fragments || both[0] == both[1], "{name}: a checksum is not mended: {both:?}");
+        sums = [0, 1].map(|which| (sums[which] + both[which]) % 0xffff);
         bytes.extend_from_slice(&after.bytes);
     }
+    assert_eq!(sums[0], sums[1], "{}: a checksum is not mended", input.display());
     let (events, _, _) = scan_files(&[input], &Options { reveal: true, ..options });
     for leak in support::leaks(&events) {
         let Some(value) = leak.secret.as_ref().and_then(|secret| secret.value.as_deref()) else { continue };

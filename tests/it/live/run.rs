@@ -89,9 +89,10 @@ fn the_command_reaches_other_machines_and_this_one_and_only_its_traffic_is_seen(
     let (_near, _far) = (net.server(0), net.server(1));
     let other = "sk_live_Zz9Yy8Xx7Ww6Vv5Uu4Tt3Ss2";
     let outsider = format!("http://127.0.0.1:8080/ok?api_key={other}");
+    assert!(net.command(0, "mkfifo").arg("go").status().unwrap().success());
     let mut command = net.command(0, env!("CARGO_BIN_EXE_leaktap"));
     let script = format!(
-        "{} && {} && echo ready && until [ -e go ]; do :; done",
+        "{} && {} && echo ready && cat go",
         fetch(&leaking("10.9.0.2")),
         fetch(&leaking("127.0.0.1"))
     );
