@@ -26,21 +26,25 @@ fn prometheus_is_told_how_it_goes() {
     );
     net.curl(0, &[leaking("127.0.0.1")]);
     capture.event("leak");
-    // A thread says how it goes a few times a second.
+    let number = |text: &str, name: &str| -> Option<f64> {
+        let line =
+            text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')))?;
+        line.rsplit(' ').next().unwrap().parse().ok()
+    };
+    // Each thread says how it goes a few times a second.
+    let begun = std::time::Instant::now();
     let text = loop {
         let (status, text) = get(&net, "/metrics");
         assert_eq!(status, "200");
-        if text.lines().any(|line| line.starts_with("leaktap_messages_total")) {
+        let has_messages = text.lines().any(|line| line.starts_with("leaktap_messages_total"));
+        if has_messages && number(&text, "leaktap_frames_total").is_some_and(|frames| frames >= 8.0) {
             break text;
         }
+        assert!(begun.elapsed().as_secs() < 30, "{text}");
     };
-    let value = |name: &str| -> f64 {
-        let line =
-            text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
-        line.unwrap_or_else(|| panic!("{name} in\n{text}")).rsplit(' ').next().unwrap().parse().unwrap()
-    };
+    let value = |name: &str| number(&text, name).unwrap_or_else(|| panic!("{name} in\n{text}"));
     assert_eq!(value("leaktap_leaks_total{rule=\"stripe-secret-key\",severity=\"high\"}"), 1.0);
-    assert!(value("leaktap_frames_total") >= 8.0 && value("leaktap_bytes_total") > 500.0);
+    assert!(value("leaktap_bytes_total") > 500.0);
     assert!(value("leaktap_flows_total") >= 1.0);
     assert!(value("leaktap_memory_bytes{part=\"resident\"}") > 1e6);
     assert_eq!(value("leaktap_memory_bytes{part=\"kernel-buffer\"}"), f64::from(64 << 20));
