@@ -387,7 +387,8 @@ impl Inspector {
         findings
     }
 
-    /// Of the same value at the same place the most specific rule is told; before that rules that require others go where those are not there.
+    /// What rules see that require others goes where those are not there; then, of the same value at the same place, the most
+    /// specific rule is told.
     fn keep_most_specific(&self, sightings: &mut Vec<Sighting>) {
         let rules = &self.rules;
         let specificity = |seen: &Sighting| rules.rule(seen.rule).map_or(0, |rule| rule.specificity);
