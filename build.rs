@@ -20,10 +20,11 @@ fn main() -> io::Result<()> {
     embed_rules()
 }
 
-/// Compiles the programs that run in the kernel. Where each field of the kernel lies is found when they are loaded.
+/// The programs that run in the kernel, each `NAME.bpf.c` beside the header that it needs.
+const KERNEL_PROGRAMS: [&str; 1] = ["src/process/ebpf/owner.bpf.c"];
+
+/// Compiles each of [`KERNEL_PROGRAMS`] to `NAME.bpf.o`. Where each field of the kernel lies is found when they are loaded.
 fn kernel_programs() {
-    let folder = Path::new("src/process/ebpf");
-    println!("cargo::rerun-if-changed={}", folder.display());
     println!("cargo::rerun-if-env-changed=CLANG");
     let clang = env::var_os("CLANG").unwrap_or_else(|| "clang".into());
     let architecture = match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
@@ -33,11 +34,21 @@ fn kernel_programs() {
         Ok("powerpc64") => "powerpc",
         _ => "x86",
     };
-    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("owner.bpf.o");
-    let mut command = Command::new(&clang);
-    command.args(["-g", "-O2", "-Wall", "-target", "bpf"]).arg(format!("-D__TARGET_ARCH_{architecture}"));
-    command.arg("-I").arg(env::var_os("DEP_BPF_INCLUDE").unwrap_or_default());
-    command.arg("-c").arg(folder.join("owner.bpf.c")).arg("-o").arg(out);
+    for program in KERNEL_PROGRAMS.map(Path::new) {
+        println!("cargo::rerun-if-changed={}", program.parent().unwrap_or(program).display());
+        let name = program.with_extension("o");
+        let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default())
+            .join(name.file_name().unwrap_or_default());
+        let mut command = Command::new(&clang);
+        command.args(["-g", "-O2", "-Wall", "-target", "bpf"]).arg(format!("-D__TARGET_ARCH_{architecture}"));
+        command.arg("-I").arg(env::var_os("DEP_BPF_INCLUDE").unwrap_or_default());
+        command.arg("-c").arg(program).arg("-o").arg(out);
+        compiled(&mut command);
+    }
+}
+
+/// Runs clang and says what is wrong in a line.
+fn compiled(command: &mut Command) {
     match command.output() {
         Ok(output) if output.status.success() => {}
         Ok(output) => {
