@@ -4,7 +4,7 @@ use std::thread::Scope;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::model::FlowKey;
+use crate::model::{FlowKey, Plain};
 use crate::packet::{Flags, Packet};
 use crate::process::Attribution;
 
@@ -36,6 +36,20 @@ impl Begins {
         if begins || *seen != number {
             *seen = number;
             let _ = self.queue.try_send((key, begins));
+        }
+    }
+
+    /// Clear text of a connection: whose it is was told by who took it; the other end may be here, too.
+    pub(super) fn see_plain(&mut self, plain: &Plain<'_>) {
+        if plain.local.is_made_up() {
+            return;
+        }
+        let (key, _) = plain.key();
+        let number = key.spread() | 1;
+        let Some(seen) = self.seen.get_mut((number >> 1) as usize % SEEN) else { return };
+        if *seen != number {
+            *seen = number;
+            let _ = self.queue.try_send((key, false));
         }
     }
 }

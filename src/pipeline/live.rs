@@ -216,6 +216,10 @@ fn work(
                         meter.add(&engine, &packet, frame.bytes.len(), frame.time);
                     }
                 });
+                batch.each_plain(|plain, shard| {
+                    last = (plain.number, last.1.max(plain.time));
+                    engine.plain(shard, plain);
+                });
                 batch.clear();
                 // No room for a spare: it is dropped.
                 let _ = spares.try_send(batch);
@@ -326,6 +330,21 @@ impl<'a> Reader<'a> {
                         *waiting += batch::add(batches, shard, frame);
                     });
                     if self.waiting < batch::BYTES && frame.number % 64 != 0 {
+                        continue;
+                    }
+                }
+                Ok(Next::Plain(plain)) => {
+                    if !self.state.admits() {
+                        self.state.ended.store(true, Ordering::Relaxed);
+                        break;
+                    }
+                    self.last = (plain.number, plain.time);
+                    if let Some(begins) = &mut self.begins {
+                        begins.see_plain(&plain);
+                    }
+                    let shard = self.intake.plain(&plain);
+                    self.waiting += batch::add_plain(&mut self.batches, shard, &plain);
+                    if self.waiting < batch::BYTES && plain.number % 64 != 0 {
                         continue;
                     }
                 }

@@ -223,6 +223,11 @@ fn alone(
                         engine.packet(shard, packet, frame.number, frame.time);
                     });
                 }
+                Ok(Next::Plain(plain)) => {
+                    last = (plain.number, plain.time);
+                    silent = None;
+                    engine.plain(intake.plain(&plain), &plain);
+                }
                 Ok(Next::Idle) => {
                     let since = silent.get_or_insert_with(Instant::now).elapsed();
                     pass(&mut engine, &mut intake, last, since);
