@@ -32,10 +32,14 @@ fn wish(flags: &Capture, outputs: &[Spec], world: &World<'_>) -> Wish {
         capabilities: if keeps("capabilities") {
             Capabilities::Kept
         } else {
-            Capabilities::Only { capturing: !flags.no_return, processes: !flags.no_processes }
+            Capabilities::Only {
+                capturing: !flags.no_return,
+                processes: !flags.no_processes,
+                programs: flags.tls,
+            }
         },
         // A process that landlock confines sees none of those that it does not.
-        files: (flags.no_processes && !keeps("files")).then(|| files(outputs, world)),
+        files: (flags.no_processes && !flags.tls && !keeps("files")).then(|| files(outputs, world)),
         calls: !keeps("calls"),
     }
 }

@@ -15,6 +15,12 @@ pub struct Plain<'a> {
     pub local: Endpoint,
     /// The end it talks to; where its address is not known, [`Endpoint::of_process`] of 0.
     pub remote: Endpoint,
+    /// The process that it was taken from.
+    pub pid: u32,
+    /// Its user.
+    pub uid: u32,
+    /// Its name.
+    pub name: &'a str,
     /// Whether the process sent it; else it received it.
     pub sent: bool,
     /// What comes next.

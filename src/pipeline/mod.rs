@@ -27,7 +27,7 @@ use crate::model::{Confidence, Frame, Origins, Severity, Timestamp};
 use crate::rule::RuleSet;
 use crate::source::{self, CaptureFile, Input, Joined, Next, Source, SourceError};
 
-pub use live::{Until, capture};
+pub use live::{Sources, Until, capture};
 pub use metrics::Metrics;
 pub use queued::{Gauge, Queued, Tell};
 pub use replay::{Pace, replay};

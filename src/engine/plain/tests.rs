@@ -55,6 +55,9 @@ impl Source for Taps {
             connection: 7,
             local: if is_known { Endpoint::v4(CLIENT, 51_000) } else { Endpoint::of_process(4242) },
             remote: if is_known { Endpoint::v4(SERVER, 443) } else { Endpoint::of_process(0) },
+            pid: 4242,
+            uid: 1000,
+            name: "made-up",
             sent: self.given.0,
             what: match &self.given.1 {
                 What::Data(bytes) => Clear::Data(bytes),
