@@ -7,14 +7,20 @@ use std::os::unix::fs::FileExt as _;
 const TABLE: u64 = 256 << 20;
 /// Segments and sections at most.
 const ENTRIES: usize = 4096;
-/// `SHT_SYMTAB`, `SHT_DYNSYM`.
-const SYMTAB: u32 = 2;
-const DYNSYM: u32 = 11;
 /// `PT_LOAD`, `STT_FUNC`.
 const LOAD: u32 = 1;
 const FUNC: u8 = 2;
 /// Bytes of an entry: `Elf64_Sym`.
 const SYMBOL: usize = 24;
+
+/// Which symbols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Table {
+    /// All there are, where they were not stripped (`SHT_SYMTAB`).
+    All = 2,
+    /// Those that other files may use (`SHT_DYNSYM`).
+    Dynamic = 11,
+}
 
 /// A function.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,14 +86,18 @@ impl Elf {
         Some(Self { file, sections, segments })
     }
 
-    /// The functions whose names are wanted, each name once.
-    pub(super) fn functions(&self, wanted: impl Fn(&[u8]) -> bool) -> Vec<Function> {
+    /// The functions of a table whose names are wanted, each name once; of a table that has none of the `marks` nothing more is
+    /// read than its names.
+    pub(super) fn functions(
+        &self,
+        table: Table,
+        marks: &[&str],
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> Vec<Function> {
         let mut found: Vec<Function> = Vec::new();
-        for kind in [DYNSYM, SYMTAB] {
-            for section in self.sections.iter().filter(|section| section.kind == kind) {
-                // What is damaged has no functions.
-                let _ = self.of_table(section, &wanted, &mut found);
-            }
+        for section in self.sections.iter().filter(|section| section.kind == table as u32) {
+            // What is damaged has no functions.
+            let _ = self.of_table(section, marks, &wanted, &mut found);
         }
         found
     }
@@ -95,11 +105,15 @@ impl Elf {
     fn of_table(
         &self,
         table: &Section,
+        marks: &[&str],
         wanted: &impl Fn(&[u8]) -> bool,
         found: &mut Vec<Function>,
     ) -> Option<()> {
         let texts = self.sections.get(table.link as usize)?;
         let names = read(&self.file, texts.offset, texts.size)?;
+        if !marks.iter().any(|mark| memchr::memmem::find(&names, mark.as_bytes()).is_some()) {
+            return None;
+        }
         let symbols = read(&self.file, table.offset, table.size)?;
         for symbol in symbols.chunks_exact(SYMBOL) {
             let (Some(name), Some(&info)) = (u32_at(symbol, 0), symbol.get(4)) else { continue };
@@ -192,8 +206,10 @@ mod tests {
     #[test]
     fn the_functions_of_this_program_are_found() {
         let elf = Elf::open(File::open("/proc/self/exe").unwrap()).unwrap();
-        let found = elf.functions(|name| name == b"main" || name == b"no_such_function");
+        let found =
+            elf.functions(Table::All, &["main"], |name| name == b"main" || name == b"no_such_function");
         assert_eq!(found.len(), 1, "{found:?}");
+        assert!(elf.functions(Table::All, &["no_such_function"], |_| true).is_empty());
         assert!(found[0].size > 0 && found[0].offset > 64);
         assert_eq!(elf.code(&found[0]).unwrap().len() as u64, found[0].size);
         assert!(elf.section(".text", 16).is_some_and(|text| text.len() == 16));
@@ -220,7 +236,8 @@ mod tests {
                 bytes[at] = value;
             }
             if let Some(elf) = open(&bytes) {
-                elf.functions(|_| true);
+                elf.functions(Table::All, &[""], |_| true);
+                elf.functions(Table::Dynamic, &[""], |_| true);
                 elf.section(".text", 1 << 20);
             }
         }

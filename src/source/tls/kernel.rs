@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -15,6 +16,7 @@ use libbpf_rs::{
     UprobeMultiOpts, set_print,
 };
 
+use super::library::Watched;
 use super::watch::{Found, Watch};
 use super::{Refused, Standing};
 
@@ -174,15 +176,21 @@ impl Taps {
 
     fn attach(&mut self, object: &mut Object, found: &Found) -> Result<(), libbpf_rs::Error> {
         let mut links = Vec::new();
-        for probe in &found.watched.probes {
-            let is_it = |program: &ProgramMut<'_>| program.name() == probe.program;
-            let Some(program) = object.progs_mut().find(is_it) else { continue };
+        let path = format!("/proc/thread-self/fd/{}", found.file.as_raw_fd());
+        let Watched { begins, returns, .. } = &found.watched;
+        // Where functions return first: of a call that is noted the end is seen.
+        for (name, points, retprobe) in [("returned", returns, true), ("entered", begins, false)] {
+            let is_it = |program: &ProgramMut<'_>| program.name() == name;
+            let Some(program) = object.progs_mut().find(is_it).filter(|_| !points.is_empty()) else {
+                continue;
+            };
             let options = UprobeMultiOpts {
-                offsets: probe.offsets.clone(),
-                retprobe: probe.returns,
+                offsets: points.iter().map(|(offset, _)| *offset).collect(),
+                cookies: points.iter().map(|(_, does)| *does as u64).collect(),
+                retprobe,
                 ..UprobeMultiOpts::default()
             };
-            links.push(program.attach_uprobe_multi_with_opts(-1, &found.path, "", options)?);
+            links.push(program.attach_uprobe_multi_with_opts(-1, &path, "", options)?);
         }
         self.links.extend(links);
         Ok(())
@@ -255,8 +263,10 @@ impl Taps {
                     Ok(()) => counts.files.store(files + 1, Ordering::Relaxed),
                     Err(error) => {
                         let family = found.watched.family;
-                        let _ = say
-                            .try_send(format!("tls: {} ({family}) cannot be watched: {error}", found.shown));
+                        let _ = say.try_send(format!(
+                            "tls: {} ({family}) cannot be watched: {error:#}",
+                            found.shown
+                        ));
                     }
                 }
             }

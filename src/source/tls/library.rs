@@ -1,27 +1,40 @@
 //! Which functions of a program or library take clear text or give it, by the names of its symbols.
 
 use std::fs::File;
-use std::path::Path;
 
-use super::elf::{Elf, Function};
+use super::elf::{Elf, Function, Table};
 
 /// What is watched of one file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Watched {
     /// What the file is or has in it.
     pub(super) family: &'static str,
-    /// What is to be attached where.
-    pub(super) probes: Vec<Probe>,
+    /// Where in the file, in bytes, which function begins.
+    pub(super) begins: Vec<(usize, Does)>,
+    /// Those of which it matters, too, what they return.
+    pub(super) returns: Vec<(usize, Does)>,
 }
 
-/// A program in the kernel, and where in the file it is to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Probe {
-    pub(super) program: &'static str,
-    /// In bytes of the file.
-    pub(super) offsets: Vec<usize>,
-    /// Where the functions there return, not where they begin.
-    pub(super) returns: bool,
+/// What a function does; the program in the kernel knows it by this number (`enum function` of `tls.bpf.c`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Does {
+    /// Takes clear text: session, buffer, length; gives the length taken.
+    Hand = 1,
+    /// Gives clear text, in the same way.
+    Take,
+    /// As these; the length is written where the fourth argument says.
+    HandEx,
+    TakeEx,
+    Shake,
+    Free,
+    NssHand,
+    NssTake,
+    NssReceive,
+    NssImport,
+    GoHand,
+    GoTake,
+    GoTaken,
+    GoClose,
 }
 
 /// A family of libraries.
@@ -29,71 +42,64 @@ struct Family {
     name: &'static str,
     /// Without these it is not one.
     needs: &'static [&'static str],
-    /// Each function, the program that runs where it begins, and whether what it returns matters, too.
-    functions: &'static [(&'static str, &'static str, bool)],
-    /// The program that runs where those return.
-    done: &'static str,
+    functions: &'static [(&'static str, Does)],
 }
 
 /// BoringSSL has the names of OpenSSL. `SSL_peek` takes nothing.
 const FAMILIES: [Family; 4] = [
     Family {
         name: "OpenSSL",
-        needs: &["SSL_read", "SSL_write", "SSL_free"],
+        needs: &["SSL_do_handshake", "SSL_read", "SSL_write", "SSL_free"],
         functions: &[
-            ("SSL_write", "handing", true),
-            ("SSL_read", "taking", true),
-            ("SSL_write_ex", "handing_ex", true),
-            ("SSL_read_ex", "taking_ex", true),
-            ("SSL_do_handshake", "shaking", true),
-            ("SSL_free", "freeing", false),
+            ("SSL_write", Does::Hand),
+            ("SSL_read", Does::Take),
+            ("SSL_write_ex", Does::HandEx),
+            ("SSL_read_ex", Does::TakeEx),
+            ("SSL_do_handshake", Does::Shake),
+            ("SSL_free", Does::Free),
         ],
-        done: "done",
     },
     Family {
         name: "GnuTLS",
         needs: &["gnutls_record_recv", "gnutls_record_send", "gnutls_deinit"],
         functions: &[
-            ("gnutls_record_send", "handing", true),
-            ("gnutls_record_send2", "handing", true),
-            ("gnutls_record_recv", "taking", true),
-            ("gnutls_record_recv_seq", "taking", true),
-            ("gnutls_handshake", "shaking", true),
-            ("gnutls_deinit", "freeing", false),
+            ("gnutls_record_send", Does::Hand),
+            ("gnutls_record_send2", Does::Hand),
+            ("gnutls_record_recv", Does::Take),
+            ("gnutls_record_recv_seq", Does::Take),
+            ("gnutls_handshake", Does::Shake),
+            ("gnutls_deinit", Does::Free),
         ],
-        done: "done",
     },
-    // What reads and writes is of files and sockets, too: only what was imported is TLS.
+    // What reads and writes (NSPR) is of files and sockets, too: only what was imported is TLS.
     Family {
         name: "NSS",
         needs: &["SSL_ImportFD", "SSL_ForceHandshake"],
-        functions: &[("SSL_ImportFD", "", true)],
-        done: "nss_imported",
+        functions: &[("SSL_ImportFD", Does::NssImport)],
     },
     Family {
         name: "NSPR",
-        needs: &["PR_Read", "PR_Write", "PR_Close"],
+        needs: &["PR_Write", "PR_Read", "PR_Close"],
         functions: &[
-            ("PR_Write", "nss_handing", true),
-            ("PR_Send", "nss_handing", true),
-            ("PR_Read", "nss_taking", true),
-            ("PR_Recv", "nss_receiving", true),
-            ("PR_Close", "freeing", false),
+            ("PR_Write", Does::NssHand),
+            ("PR_Send", Does::NssHand),
+            ("PR_Read", Does::NssTake),
+            ("PR_Recv", Does::NssReceive),
+            ("PR_Close", Does::Free),
         ],
-        done: "done",
     },
 ];
 
-/// Functions of Go's `crypto/tls`, and the program that runs where each begins.
-const GO: [(&str, &str); 3] = [
-    ("crypto/tls.(*Conn).Write", "go_handing"),
-    ("crypto/tls.(*Conn).Read", "go_taking"),
-    ("crypto/tls.(*Conn).Close", "go_closing"),
+/// Functions of Go's `crypto/tls`.
+const GO: [(&str, Does); 3] = [
+    ("crypto/tls.(*Conn).Write", Does::GoHand),
+    ("crypto/tls.(*Conn).Read", Does::GoTake),
+    ("crypto/tls.(*Conn).Close", Does::GoClose),
 ];
 
 /// What is to be watched of a file; `None` where it has nothing to do with TLS.
-pub(super) fn watched(path: &Path) -> Option<Watched> {
-    let elf = Elf::open(File::open(path).ok()?)?;
+pub(super) fn watched(file: &File) -> Option<Watched> {
+    let elf = Elf::open(file.try_clone().ok()?)?;
     let names: Vec<&[u8]> = FAMILIES
         .iter()
         .flat_map(|family| family.needs.iter().chain(family.functions.iter().map(|(name, ..)| name)))
@@ -101,29 +107,32 @@ pub(super) fn watched(path: &Path) -> Option<Watched> {
         .map(|name| name.as_bytes())
         .collect();
     // Few names begin like any of these.
-    let functions = elf
-        .functions(|name| matches!(name.first(), Some(b'S' | b'g' | b'P' | b'c')) && names.contains(&name));
-    of_family(&functions).or_else(|| of_go(&elf, &functions))
+    let wanted =
+        |name: &[u8]| matches!(name.first(), Some(b'S' | b'g' | b'P' | b'c')) && names.contains(&name);
+    let marks: Vec<&str> = FAMILIES
+        .iter()
+        .filter_map(|family| family.needs.first().copied())
+        .chain(GO.iter().map(|(name, _)| *name).take(1))
+        .collect();
+    // What others may call is a short list; all there is, of a large program, is megabytes.
+    of_family(&elf.functions(Table::Dynamic, &marks, wanted)).or_else(|| {
+        let functions = elf.functions(Table::All, &marks, wanted);
+        of_family(&functions).or_else(|| of_go(&elf, &functions))
+    })
 }
 
 fn of_family(functions: &[Function]) -> Option<Watched> {
     let find = |name: &str| functions.iter().find(|function| function.name == name);
     let family = FAMILIES.iter().find(|family| family.needs.iter().all(|name| find(name).is_some()))?;
-    let mut probes: Vec<Probe> = Vec::new();
-    // Programs that run where functions return come first: of a call that is noted the end is seen.
-    let returns = family.functions.iter().filter(|(.., returns)| *returns);
-    let offsets: Vec<usize> =
-        returns.filter_map(|(name, ..)| find(name)).map(|function| function.offset as usize).collect();
-    probes.push(Probe { program: family.done, offsets, returns: true });
-    for &(name, program, _) in family.functions {
-        let Some(function) = find(name).filter(|_| !program.is_empty()) else { continue };
-        let offset = function.offset as usize;
-        match probes.iter_mut().find(|probe| probe.program == program) {
-            Some(probe) => probe.offsets.push(offset),
-            None => probes.push(Probe { program, offsets: vec![offset], returns: false }),
-        }
-    }
-    Some(Watched { family: family.name, probes })
+    let places =
+        family.functions.iter().filter_map(|&(name, does)| Some((find(name)?.offset as usize, does)));
+    let all: Vec<(usize, Does)> = places.collect();
+    let some = |wanted: fn(Does) -> bool| all.iter().copied().filter(|(_, does)| wanted(*does)).collect();
+    Some(Watched {
+        family: family.name,
+        begins: some(|does| does != Does::NssImport),
+        returns: some(|does| does != Does::Free),
+    })
 }
 
 /// A Go program hands arguments over in registers since 1.17; a program of before says its version in another way. Where a
@@ -135,16 +144,15 @@ fn of_go(elf: &Elf, functions: &[Function]) -> Option<Watched> {
         return None;
     }
     let returns = super::code::returns(&elf.code(read)?);
-    if returns.is_empty() {
+    let mut begins: Vec<(usize, Does)> =
+        returns.iter().map(|at| (read.offset as usize + at, Does::GoTaken)).collect();
+    if begins.is_empty() {
         return None;
     }
-    let offsets = returns.iter().map(|at| read.offset as usize + at).collect();
-    let mut probes = vec![Probe { program: "go_taken", offsets, returns: false }];
-    for (name, program) in GO {
-        let offset = find(name)?.offset as usize;
-        probes.push(Probe { program, offsets: vec![offset], returns: false });
+    for (name, does) in GO {
+        begins.push((find(name)?.offset as usize, does));
     }
-    Some(Watched { family: "Go", probes })
+    Some(Watched { family: "Go", begins, returns: Vec::new() })
 }
 
 /// Whether the information about the build is of Go 1.18 or later (`debug/buildinfo`): the second flag says that strings follow.
@@ -164,52 +172,50 @@ mod tests {
 
     #[test]
     fn families_are_known_by_their_functions() {
-        for (names, family, probes) in [
+        use Does::{Free, Hand, NssHand, NssImport, NssTake, Shake, Take};
+        for (names, family, begins, returns) in [
             (
                 &["SSL_read", "SSL_write", "SSL_free", "SSL_do_handshake"][..],
                 "OpenSSL",
-                "done@103,100,101 shaking@103 taking@100 handing@101 freeing@102",
+                vec![(101, Hand), (100, Take), (103, Shake), (102, Free)],
+                vec![(101, Hand), (100, Take), (103, Shake)],
             ),
             (
                 &["gnutls_record_send", "gnutls_record_send2", "gnutls_record_recv", "gnutls_deinit"],
                 "GnuTLS",
-                "done@100,101,102 handing@100,101 taking@102 freeing@103",
+                vec![(100, Hand), (101, Hand), (102, Take), (103, Free)],
+                vec![(100, Hand), (101, Hand), (102, Take)],
             ),
-            (&["SSL_ImportFD", "SSL_ForceHandshake"], "NSS", "nss_imported@100"),
+            (&["SSL_ImportFD", "SSL_ForceHandshake"], "NSS", vec![], vec![(100, NssImport)]),
             (
                 &["PR_Read", "PR_Write", "PR_Close"],
                 "NSPR",
-                "done@101,100 nss_handing@101 nss_taking@100 freeing@102",
+                vec![(101, NssHand), (100, NssTake), (102, Free)],
+                vec![(101, NssHand), (100, NssTake)],
             ),
         ] {
-            let watched = of_family(&functions(names)).unwrap();
-            assert_eq!(watched.family, family);
-            let sorted = |text: &mut dyn Iterator<Item = String>| {
-                let mut parts: Vec<String> = text
-                    .map(|part| {
-                        let (name, at) = part.split_once('@').unwrap();
-                        let mut at: Vec<&str> = at.split(',').collect();
-                        at.sort_unstable();
-                        format!("{name}@{}", at.join(","))
-                    })
-                    .collect();
-                parts.sort();
-                parts
-            };
-            let told = watched.probes.iter().map(|probe| {
-                assert_eq!(probe.returns, probe.program.ends_with("done") || probe.program == "nss_imported");
-                let offsets: Vec<String> = probe.offsets.iter().map(ToString::to_string).collect();
-                format!("{}@{}", probe.program, offsets.join(","))
-            });
-            assert_eq!(
-                sorted(&mut told.into_iter()),
-                sorted(&mut probes.split(' ').map(str::to_owned)),
-                "{family}"
-            );
+            assert_eq!(of_family(&functions(names)), Some(Watched { family, begins, returns }));
         }
-        for names in [&["SSL_read"][..], &["PR_Read", "PR_Write"], &[]] {
+        for names in [&["SSL_read", "SSL_write", "SSL_free"][..], &["PR_Read", "PR_Write"], &[]] {
             assert_eq!(of_family(&functions(names)), None, "{names:?}");
         }
+    }
+
+    #[test]
+    fn the_numbers_are_those_of_the_program_in_the_kernel() {
+        let text = include_str!("tls.bpf.c");
+        let list = text.split_once("enum function {").unwrap().1.split_once('}').unwrap().0;
+        let names: Vec<&str> = list.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        assert_eq!(names.first(), Some(&"HANDING = 1"));
+        for (does, name) in [
+            (Does::Shake, "SHAKING"),
+            (Does::NssImport, "NSS_IMPORTED"),
+            (Does::GoTaken, "GO_TAKEN"),
+            (Does::GoClose, "GO_CLOSING"),
+        ] {
+            assert_eq!(names.get(does as usize - 1), Some(&name));
+        }
+        assert_eq!(names.len(), Does::GoClose as usize);
     }
 
     #[test]
@@ -224,7 +230,7 @@ mod tests {
 
     #[test]
     fn this_program_is_not_watched() {
-        assert_eq!(watched(Path::new("/proc/self/exe")), None);
-        assert_eq!(watched(Path::new("/no/such/file")), None);
+        assert_eq!(watched(&File::open("/proc/self/exe").unwrap()), None);
+        assert_eq!(watched(&File::open("/dev/null").unwrap()), None);
     }
 }

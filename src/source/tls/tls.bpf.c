@@ -15,6 +15,23 @@
 
 /* As src/source/tls/kernel.rs reads them. */
 enum what { DATA, END, EXIT, EXEC };
+/* Which function it is, by the cookie of its probe: as src/source/tls/library.rs has them. */
+enum function {
+	HANDING = 1,
+	TAKING,
+	HANDING_EX,
+	TAKING_EX,
+	SHAKING,
+	FREEING,
+	NSS_HANDING,
+	NSS_TAKING,
+	NSS_RECEIVING,
+	NSS_IMPORTED,
+	GO_HANDING,
+	GO_TAKING,
+	GO_TAKEN,
+	GO_CLOSING,
+};
 enum direction { SENT, RECEIVED, HANDSHAKE };
 
 struct ends {
@@ -358,38 +375,7 @@ static __always_inline int begin(__u64 session, __u64 buffer, __u64 got, __u32 d
 	return 0;
 }
 
-SEC("uprobe.multi")
-int BPF_UPROBE(handing, void *session, void *buffer)
-{
-	return begin((__u64)session, (__u64)buffer, 0, SENT);
-}
-
-SEC("uprobe.multi")
-int BPF_UPROBE(taking, void *session, void *buffer)
-{
-	return begin((__u64)session, (__u64)buffer, 0, RECEIVED);
-}
-
-SEC("uprobe.multi")
-int BPF_UPROBE(handing_ex, void *session, void *buffer, __u64 length, void *got)
-{
-	return begin((__u64)session, (__u64)buffer, (__u64)got, SENT);
-}
-
-SEC("uprobe.multi")
-int BPF_UPROBE(taking_ex, void *session, void *buffer, __u64 length, void *got)
-{
-	return begin((__u64)session, (__u64)buffer, (__u64)got, RECEIVED);
-}
-
-SEC("uprobe.multi")
-int BPF_UPROBE(shaking, void *session)
-{
-	return begin((__u64)session, 0, 0, HANDSHAKE);
-}
-
-SEC("uretprobe.multi")
-int BPF_URETPROBE(done, long returned)
+static __always_inline int done(long returned)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 	struct call *noted = bpf_map_lookup_elem(&calls, &thread);
@@ -436,44 +422,6 @@ static __always_inline void end(__u64 id)
 	bpf_map_delete_elem(&sessions, &key);
 }
 
-SEC("uprobe.multi")
-int BPF_UPROBE(freeing, void *session)
-{
-	if (is_wanted())
-		end((__u64)session);
-	return 0;
-}
-
-/* NSS: what reads and writes is of plain files and sockets, too. */
-SEC("uretprobe.multi")
-int BPF_URETPROBE(nss_imported, void *session)
-{
-	if (session && is_wanted())
-		session_of((__u64)session, 1);
-	return 0;
-}
-
-SEC("uprobe.multi")
-int BPF_UPROBE(nss_handing, void *session, void *buffer)
-{
-	return session_of((__u64)session, 0) ? begin((__u64)session, (__u64)buffer, 0, SENT) : 0;
-}
-
-SEC("uprobe.multi")
-int BPF_UPROBE(nss_taking, void *session, void *buffer)
-{
-	return session_of((__u64)session, 0) ? begin((__u64)session, (__u64)buffer, 0, RECEIVED) : 0;
-}
-
-SEC("uprobe.multi")
-int BPF_UPROBE(nss_receiving, void *session, void *buffer, int length, int flags)
-{
-	/* PR_MSG_PEEK takes nothing. */
-	if (flags & 2)
-		return 0;
-	return session_of((__u64)session, 0) ? begin((__u64)session, (__u64)buffer, 0, RECEIVED) : 0;
-}
-
 /* Go: arguments stand in its own registers, and a goroutine may return on another thread. */
 #if defined(__TARGET_ARCH_arm64)
 #define GO(context, x86, arm) BPF_CORE_READ((struct user_pt_regs *)(context), regs[arm])
@@ -516,8 +464,7 @@ static __always_inline void bind_go(__u64 id)
 	bind(session, &ends, 2);
 }
 
-SEC("uprobe.multi")
-int go_handing(struct pt_regs *context)
+static __always_inline int go_handing(struct pt_regs *context)
 {
 	__u64 id = GO(context, ax, 0), buffer = GO(context, bx, 1), length = GO(context, cx, 2);
 
@@ -528,8 +475,7 @@ int go_handing(struct pt_regs *context)
 	return 0;
 }
 
-SEC("uprobe.multi")
-int go_taking(struct pt_regs *context)
+static __always_inline int go_taking(struct pt_regs *context)
 {
 	struct goroutine key = { .g = GO(context, r14, 28), .pid = bpf_get_current_pid_tgid() >> 32 };
 	struct call call = { .session = GO(context, ax, 0), .buffer = GO(context, bx, 1), .direction = RECEIVED };
@@ -539,8 +485,7 @@ int go_taking(struct pt_regs *context)
 	return 0;
 }
 
-SEC("uprobe.multi")
-int go_taken(struct pt_regs *context)
+static __always_inline int go_taken(struct pt_regs *context)
 {
 	struct goroutine key = { .g = GO(context, r14, 28), .pid = bpf_get_current_pid_tgid() >> 32 };
 	struct call *noted = bpf_map_lookup_elem(&goroutines, &key);
@@ -558,11 +503,58 @@ int go_taken(struct pt_regs *context)
 	return 0;
 }
 
+/* One attachment for all functions of a file: each has its cookie. */
 SEC("uprobe.multi")
-int go_closing(struct pt_regs *context)
+int entered(struct pt_regs *context)
 {
-	if (is_wanted())
-		end(GO(context, ax, 0));
+	__u64 session = PT_REGS_PARM1(context), buffer = PT_REGS_PARM2(context), got = PT_REGS_PARM4(context);
+
+	switch (bpf_get_attach_cookie(context)) {
+	case HANDING:
+		return begin(session, buffer, 0, SENT);
+	case TAKING:
+		return begin(session, buffer, 0, RECEIVED);
+	case HANDING_EX:
+		return begin(session, buffer, got, SENT);
+	case TAKING_EX:
+		return begin(session, buffer, got, RECEIVED);
+	case SHAKING:
+		return begin(session, 0, 0, HANDSHAKE);
+	case FREEING:
+		if (is_wanted())
+			end(session);
+		return 0;
+	/* What of NSS reads and writes is of plain files and sockets, too. */
+	case NSS_RECEIVING:
+		/* PR_MSG_PEEK takes nothing. */
+		if (got & 2)
+			return 0;
+	case NSS_TAKING:
+		return session_of(session, 0) ? begin(session, buffer, 0, RECEIVED) : 0;
+	case NSS_HANDING:
+		return session_of(session, 0) ? begin(session, buffer, 0, SENT) : 0;
+	case GO_HANDING:
+		return go_handing(context);
+	case GO_TAKING:
+		return go_taking(context);
+	case GO_TAKEN:
+		return go_taken(context);
+	case GO_CLOSING:
+		if (is_wanted())
+			end(GO(context, ax, 0));
+	}
+	return 0;
+}
+
+SEC("uretprobe.multi")
+int returned(struct pt_regs *context)
+{
+	__u64 value = PT_REGS_RC(context);
+
+	if (bpf_get_attach_cookie(context) != NSS_IMPORTED)
+		return done(value);
+	if (value && is_wanted())
+		session_of(value, 1);
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 //! Which libraries and programs there are: found in what processes have mapped, each file watched once for all of them.
 
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -42,8 +42,8 @@ pub(super) struct Watch {
 
 /// A file to be watched.
 pub(super) struct Found {
-    /// A way to it that holds now.
-    pub(super) path: PathBuf,
+    /// Open, so that it can be reached when the process through which it was found is gone.
+    pub(super) file: File,
     /// Its name, as people know it.
     pub(super) shown: String,
     pub(super) watched: Watched,
@@ -143,8 +143,9 @@ impl Watch {
             self.seen.clear();
         }
         self.seen.insert(identity);
-        if let Some(watched) = library::watched(path) {
-            found.push(Found { path: path.to_owned(), shown: shown.display().to_string(), watched });
+        let Ok(file) = File::open(path) else { return };
+        if let Some(watched) = library::watched(&file) {
+            found.push(Found { file, shown: shown.display().to_string(), watched });
         }
     }
 }
