@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use caps::{CapSet, Capability};
 use crossbeam_channel::RecvTimeoutError;
 use nix::time::{ClockId, clock_gettime};
 
@@ -43,10 +44,20 @@ impl Refused {
     }
 
     fn of(error: &libbpf_rs::Error) -> Self {
-        let by_right = error.kind() == libbpf_rs::ErrorKind::PermissionDenied;
+        // A program that the kernel does not take is refused with the same words.
+        let by_right = error.kind() == libbpf_rs::ErrorKind::PermissionDenied && !may_load();
         // The chain says what the kernel said.
         Self { by_right, why: format!("{error:#}") }
     }
+}
+
+/// What it takes to read clear text of all programs.
+const RIGHTS: &str = "cap_net_raw,cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search";
+
+/// Whether this thread may load programs into the kernel and have them told of others.
+fn may_load() -> bool {
+    let has = |right| caps::has_cap(None, CapSet::Effective, right).unwrap_or(false);
+    has(Capability::CAP_SYS_ADMIN) || has(Capability::CAP_BPF) && has(Capability::CAP_PERFMON)
 }
 
 /// How it stands with what is watched.
@@ -94,10 +105,8 @@ impl Tls {
         let kernel = Kernel::start(namespace).map_err(|refused| {
             let interface = NAME.to_owned();
             if refused.by_right {
-                let help = format!(
-                    "reading clear text needs CAP_BPF and CAP_PERFMON; {}",
-                    rights::command_for("cap_net_raw,cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search")
-                );
+                let mend = rights::command_for(RIGHTS);
+                let help = format!("reading clear text needs CAP_BPF and CAP_PERFMON; {mend}");
                 SourceError::Rights { interface, help }
             } else {
                 let reason = format!("{} (--tls needs Linux 6.6 or later)", refused.why);
@@ -219,10 +228,9 @@ fn offset() -> i64 {
 pub fn standing() -> Result<Standing, (String, String)> {
     match Tls::open(0) {
         Ok(tls) => Ok(tls.standing().clone()),
-        Err(SourceError::Rights { help, .. }) => {
-            let mend =
-                rights::command_for("cap_net_raw,cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search");
-            Err((help.split(';').next().unwrap_or_default().to_owned(), mend))
+        Err(SourceError::Rights { .. }) => {
+            let why = "this process may not load programs into the kernel".to_owned();
+            Err((why, rights::command_for(RIGHTS)))
         }
         Err(error) => Err((error.to_string(), "Linux 6.6 or later".to_owned())),
     }
