@@ -87,6 +87,7 @@ pub struct Tls {
     /// Records, each behind its length, and where the next begins.
     chunk: Vec<u8>,
     at: usize,
+    is_begun: bool,
     connections: Connections,
     number: u64,
     bytes: u64,
@@ -117,6 +118,7 @@ impl Tls {
             kernel,
             chunk: Vec::new(),
             at: 0,
+            is_begun: false,
             connections: Connections::default(),
             number: 0,
             bytes: 0,
@@ -175,16 +177,24 @@ impl Tls {
 
 impl Source for Tls {
     fn next(&mut self) -> Result<Next<'_>, SourceError> {
-        while self.connections.is_empty() {
-            if self.take().is_none() {
-                match self.kernel.chunks.recv_timeout(PATIENCE) {
-                    Ok(chunk) => (self.chunk, self.at) = (chunk, 0),
-                    Err(RecvTimeoutError::Timeout) => return Ok(Next::Idle),
-                    Err(RecvTimeoutError::Disconnected) => return Ok(Next::End),
-                }
+        self.kernel.begin();
+        let next = loop {
+            if let Some(next) = self.connections.next() {
+                break next;
             }
-        }
-        let Some(next) = self.connections.next() else { return Ok(Next::Idle) };
+            if self.take().is_some() {
+                continue;
+            }
+            // A chunk is over: what it gave goes on, whether or not more comes.
+            if std::mem::take(&mut self.is_begun) {
+                return Ok(Next::Idle);
+            }
+            match self.kernel.chunks.recv_timeout(PATIENCE) {
+                Ok(chunk) => (self.chunk, self.at, self.is_begun) = (chunk, 0, true),
+                Err(RecvTimeoutError::Timeout) => return Ok(Next::Idle),
+                Err(RecvTimeoutError::Disconnected) => return Ok(Next::End),
+            }
+        };
         self.number += 1;
         let what = match next.told {
             Told::Data(ref range) => Clear::Data(self.chunk.get(range.clone()).unwrap_or_default()),

@@ -7,6 +7,8 @@ mod pipes;
 mod rights;
 mod run;
 mod sinks;
+#[cfg(feature = "ebpf")]
+mod tls;
 mod who;
 
 use leaktap::source::memory::connection::Connection;
