@@ -122,7 +122,7 @@ pub(super) fn run(flags: &Flags, world: &World<'_>) -> anyhow::Result<Exit> {
 /// What is looked at.
 enum Looked {
     /// Interfaces, and whose their connections are.
-    Live(Sources, Option<Box<Attribution>>),
+    Live(Box<Sources>, Option<Box<Attribution>>),
     Files(Vec<Input>),
 }
 
@@ -148,7 +148,7 @@ impl Looked {
         let open = capture::open_each(&words, &settings, 1)?;
         let tls = if flags.tls { Some(capture::tls(0)?) } else { None };
         Ok(Self::Live(
-            Sources { interfaces: open, tls },
+            Box::new(Sources { interfaces: open, tls }),
             capture::attribution(Selection::default())?.map(Box::new),
         ))
     }
@@ -174,7 +174,7 @@ impl Looked {
     ) -> Outcome {
         match self {
             Self::Live(open, whose) => {
-                pipeline::capture(open, rules, options, Until::default(), whose.as_deref(), on, watch)
+                pipeline::capture(*open, rules, options, Until::default(), whose.as_deref(), on, watch)
             }
             Self::Files(inputs) => pipeline::replay(&inputs, rules, options, pace, on, watch),
         }

@@ -179,6 +179,56 @@ async def main():
 asyncio.run(main())
 ";
 
+/// Where there are its headers.
+const NSS_CLIENT: &str = r#"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <nspr.h>
+#include <nss.h>
+#include <ssl.h>
+static SECStatus yes(void *a, PRFileDesc *f, PRBool c, PRBool s) { return SECSuccess; }
+int main(int count, char **words) {
+    char bytes[4096], *at = strstr(words[1], "//") + 2, *path = strchr(at, '/');
+    PRNetAddr address;
+    NSS_NoDB_Init(NULL);
+    NSS_SetDomesticPolicy();
+    PR_InitializeNetAddr(PR_IpAddrLoopback, atoi(strchr(at, ':') + 1), &address);
+    PRFileDesc *file = SSL_ImportFD(NULL, PR_OpenTCPSocket(PR_AF_INET));
+    SSL_OptionSet(file, SSL_SECURITY, PR_TRUE);
+    SSL_OptionSet(file, SSL_HANDSHAKE_AS_CLIENT, PR_TRUE);
+    SSL_AuthCertificateHook(file, yes, NULL);
+    SSL_SetURL(file, "localhost");
+    if (PR_Connect(file, &address, PR_INTERVAL_NO_TIMEOUT) != PR_SUCCESS) return 1;
+    snprintf(bytes, sizeof bytes, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
+    if (PR_Write(file, bytes, strlen(bytes)) < 0 || PR_Read(file, bytes, sizeof bytes) <= 0) return 2;
+    return PR_Close(file);
+}
+"#;
+
+/// A client of NSS; `None` where it cannot be built.
+fn nss(net: &Net) -> Option<std::path::PathBuf> {
+    net.write("nss.c", NSS_CLIENT);
+    let built = Command::new("cc")
+        .args([
+            "nss.c",
+            "-o",
+            "nssclient",
+            "-I/usr/include/nspr",
+            "-I/usr/include/nss",
+            "-lssl3",
+            "-lnss3",
+            "-lnspr4",
+        ])
+        .current_dir(net.path(""))
+        .output();
+    if !built.is_ok_and(|built| built.status.success()) {
+        eprintln!("skipped: no compiler, or no headers of NSS");
+        return None;
+    }
+    Some(net.path("nssclient"))
+}
+
 #[test]
 fn what_clients_of_each_library_leak_is_told_of_them() {
     let Some(net) = prepared() else { return };
@@ -186,6 +236,8 @@ fn what_clients_of_each_library_leak_is_told_of_them() {
     let _server = server(&net, PORT);
     let go = go(&net, "goclient", GO_CLIENT);
     let go = go.as_ref().and_then(|path| path.to_str());
+    let nss = nss(&net);
+    let nss = nss.as_ref().and_then(|path| path.to_str());
     let requests =
         "import requests, sys, urllib3; urllib3.disable_warnings(); requests.get(sys.argv[1], verify=False)";
     for (why, program, arguments) in [
@@ -195,6 +247,7 @@ fn what_clients_of_each_library_leak_is_told_of_them() {
         ("OpenSSL in Python, by memory", Some("python3"), &["-c", ASYNC_CLIENT]),
         ("OpenSSL in Node, linked in, by memory", Some("node"), &["-e", NODE_CLIENT]),
         ("Go", go, &[]),
+        ("NSS", nss, &[]),
     ] {
         let Some(program) = program.filter(|program| has(program)) else { continue };
         let client = |key: &str| {
