@@ -75,6 +75,8 @@ enum Known {
     NotYet,
     /// Its parser is at work.
     Parsed,
+    /// It is, and the parser is made again when something comes: it knew nothing yet. Of open flows most are so.
+    Dormant,
     /// Nobody knows it; so many segments were probed.
     Unknown(u32),
     /// Nobody knows it, and nothing else can come of it: searched as text.

@@ -9,6 +9,9 @@ use super::super::marks::{Carrier, Marks};
 use super::super::tap::Tap;
 use super::{CONVERSATIONS, Conversation, KEPT, Kept, Known, PROBES};
 
+/// A parser that knows nothing is made again for each segment as long as no more bytes than these wait for it.
+const LITTLE: usize = 2 << 10;
+
 /// What becomes of a flow.
 pub(super) enum Verdict {
     Go,
@@ -39,6 +42,27 @@ impl<'a> Shown<'a> {
         self.marks.discard(count);
         self.lent = self.lent.map(|from| from + count);
         Self { bytes: self.bytes.get(count..).unwrap_or_default(), ..self }
+    }
+}
+
+impl Conversation {
+    /// A parser that knows nothing yet goes, as long as little is kept: what is kept is shown to a new one.
+    fn rest(&mut self, kept: usize) {
+        if kept <= LITTLE
+            && matches!(self.known, Known::Parsed)
+            && self.parser.as_ref().is_some_and(|parser| parser.is_fresh())
+            && protocol::named(self.protocol).is_some()
+        {
+            self.parser = None;
+            self.known = Known::Dormant;
+        }
+    }
+
+    fn wake(&mut self) {
+        if matches!(self.known, Known::Dormant) {
+            self.parser = protocol::named(self.protocol).and_then(|protocol| protocol.parser).map(|make| make());
+            self.known = Known::Parsed;
+        }
     }
 }
 
@@ -90,6 +114,7 @@ impl Workshop {
         sender: Side,
         mut shown: Shown<'_>,
     ) -> Verdict {
+        conversation.wake();
         if matches!(conversation.known, Known::NotYet) {
             match protocol::recognise(shown.bytes) {
                 Recognised::Known(protocol, from) => {
@@ -136,6 +161,7 @@ impl Workshop {
                     left.lent = None;
                 }
                 conversation.keep(direction, left);
+                conversation.rest(rest);
                 if rest > KEPT {
                     conversation.lose(direction, "kept-limit", rest as u64, now.frame);
                     self.interrupt(key, conversation, sender, Some(0), now);
@@ -261,6 +287,7 @@ impl Workshop {
         missing: Option<u64>,
         now: Now,
     ) {
+        conversation.wake();
         let direction = conversation.direction(sender);
         let Kept { bytes: rest, mut marks } = conversation.take_kept(direction);
         let carrier =
