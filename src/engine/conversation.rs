@@ -30,14 +30,14 @@ const LITTLE: usize = 4 << 10;
 /// Secrets of requests followed on one flow.
 const FOLLOWED: usize = 8;
 /// Segments of a stream of no known protocol in which encryption is still looked for.
-const PROBES: u32 = 8;
+const PROBES: u8 = 8;
 /// Conversations within one flow, each begun by the one before (CONNECT, Upgrade).
 const CONVERSATIONS: u32 = 16;
 
 /// The state of one flow; nothing is kept of a flow that is not looked into.
 pub(crate) type State = Option<Box<Conversation>>;
 
-/// A flow that is looked into.
+/// A flow that is looked into. There may be millions of them: it is two lines of cache.
 pub(crate) struct Conversation {
     /// Its number in its shard.
     pub(super) number: u64,
@@ -48,6 +48,8 @@ pub(crate) struct Conversation {
     /// What the flow's events call its protocol.
     pub(super) protocol: &'static str,
     halves: [Half; 2],
+    /// By direction: the exchange at hand.
+    current: [u32; 2],
     /// The oldest first; seldom more than one.
     pub(super) exchanges: Vec<Exchange>,
     pub(super) encrypted: bool,
@@ -56,13 +58,20 @@ pub(crate) struct Conversation {
     exchange_bytes: u32,
     /// What it was last reckoned to hold.
     held: u32,
-    /// From where on what was kept, lent out while it is shown, is still needed.
-    lent: Option<u32>,
+    /// From where on what was kept, lent out while it is shown, is still needed; [`NOTHING`] where nothing is.
+    lent: u32,
 }
+
+const _: () = assert!(size_of::<Conversation>() <= 128);
+
+/// See [`Conversation`].
+const NOTHING: u32 = u32::MAX;
 
 /// What most flows never have: there may be millions of them.
 #[derive(Default)]
 struct Rare {
+    /// By direction: bytes of no message.
+    text: [Option<Box<Body>>; 2],
     followed: Vec<Followed>,
     losses: BTreeMap<(Direction, &'static str), Tally>,
     /// How often another conversation went on in this flow.
@@ -78,7 +87,7 @@ enum Known {
     /// It is, and the parser is made again when something comes: it knew nothing yet. Of open flows most are so.
     Dormant,
     /// Nobody knows it; so many segments were probed.
-    Unknown(u32),
+    Unknown(u8),
     /// Nobody knows it, and nothing else can come of it: searched as text.
     Opaque,
 }
@@ -89,10 +98,6 @@ pub(super) struct Half {
     kept: Option<Box<Kept>>,
     /// The body at hand.
     pub(super) body: Option<Box<Body>>,
-    /// Bytes of no message.
-    pub(super) text: Option<Box<Body>>,
-    /// The exchange at hand.
-    pub(super) exchange: u32,
 }
 
 /// What the parser did not consume.
@@ -179,12 +184,13 @@ impl Conversation {
             known: Known::NotYet,
             protocol: "unknown",
             halves: [Half::default(), Half::default()],
+            current: [0; 2],
             exchanges: Vec::new(),
             encrypted: false,
             rare: None,
             exchange_bytes: 0,
             held: 0,
-            lent: None,
+            lent: NOTHING,
         }
     }
 
@@ -193,6 +199,45 @@ impl Conversation {
         match direction {
             Direction::ToServer => to_server,
             Direction::ToClient => to_client,
+        }
+    }
+
+    /// The exchange at hand in a direction; 0 before the first.
+    pub(super) fn current(&self, direction: Direction) -> u32 {
+        let [to_server, to_client] = self.current;
+        match direction {
+            Direction::ToServer => to_server,
+            Direction::ToClient => to_client,
+        }
+    }
+
+    pub(super) fn set_current(&mut self, direction: Direction, exchange: u32) {
+        let [to_server, to_client] = &mut self.current;
+        *match direction {
+            Direction::ToServer => to_server,
+            Direction::ToClient => to_client,
+        } = exchange;
+    }
+
+    /// The bytes of no message in a direction.
+    pub(super) fn loose(&mut self, direction: Direction) -> Option<&mut Option<Box<Body>>> {
+        let [to_server, to_client] = &mut self.rare.as_mut()?.text;
+        Some(match direction {
+            Direction::ToServer => to_server,
+            Direction::ToClient => to_client,
+        })
+    }
+
+    pub(super) fn take_loose(&mut self, direction: Direction) -> Option<Box<Body>> {
+        self.loose(direction)?.take()
+    }
+
+    pub(super) fn put_loose(&mut self, direction: Direction, text: Option<Box<Body>>) {
+        if text.is_some() {
+            self.rare.get_or_insert_default();
+        }
+        if let Some(place) = self.loose(direction) {
+            *place = text;
         }
     }
 
@@ -205,7 +250,9 @@ impl Conversation {
         if client != self.client {
             self.client = client;
             self.halves.swap(0, 1);
+            self.current.swap(0, 1);
             if let Some(rare) = &mut self.rare {
+                rare.text.swap(0, 1);
                 let losses = std::mem::take(&mut rare.losses).into_iter();
                 rare.losses = losses
                     .map(|((direction, reason), tally)| ((direction.reverse(), reason), tally))
@@ -252,8 +299,9 @@ impl Conversation {
     fn weight(&self) -> usize {
         let body = |body: &Option<Box<Body>>| body.as_ref().map_or(0, |body| body.held());
         let kept = |half: &Half| half.kept.as_ref().map_or(0, |kept| kept.bytes.capacity());
-        let half = |half: &Half| kept(half) + body(&half.body) + body(&half.text);
-        self.halves.iter().map(half).sum::<usize>() + self.exchange_bytes as usize
+        let halves: usize = self.halves.iter().map(|half| kept(half) + body(&half.body)).sum();
+        let text: usize = self.rare.iter().flat_map(|rare| &rare.text).map(body).sum();
+        halves + text + self.exchange_bytes as usize
     }
 
     pub(super) fn exchange(&self, number: u32) -> Option<&Exchange> {
@@ -269,7 +317,7 @@ impl Conversation {
         kept.marks = rest.marks;
         match rest.lent {
             // The bytes need not move: whoever lent them puts them back.
-            Some(from) => self.lent = Some(from as u32),
+            Some(from) => self.lent = from as u32,
             None => kept.bytes = rest.bytes.to_vec(),
         }
     }

@@ -7,7 +7,7 @@ use crate::protocol::{self, Output, Progress, Protocol, Recognised};
 use super::super::Workshop;
 use super::super::marks::{Carrier, Marks};
 use super::super::tap::Tap;
-use super::{CONVERSATIONS, Conversation, KEPT, Kept, Known, PROBES};
+use super::{CONVERSATIONS, Conversation, KEPT, Kept, Known, NOTHING, PROBES};
 
 /// A parser that knows nothing is made again for each segment as long as no more bytes than these wait for it.
 const LITTLE: usize = 2 << 10;
@@ -60,7 +60,8 @@ impl Conversation {
 
     fn wake(&mut self) {
         if matches!(self.known, Known::Dormant) {
-            self.parser = protocol::named(self.protocol).and_then(|protocol| protocol.parser).map(|make| make());
+            self.parser =
+                protocol::named(self.protocol).and_then(|protocol| protocol.parser).map(|make| make());
             self.known = Known::Parsed;
         }
     }
@@ -89,14 +90,14 @@ impl Workshop {
         let Kept { bytes: mut whole, mut marks } = std::mem::take(kept);
         marks.push(whole.len(), by);
         whole.extend_from_slice(bytes);
-        conversation.lent = None;
+        conversation.lent = NOTHING;
         let shown = Shown { bytes: &whole, marks, carrier: by, now, lent: Some(0) };
         let verdict = self.show(key, conversation, sender, shown);
-        let lent = conversation.lent.take();
+        let lent = std::mem::replace(&mut conversation.lent, NOTHING);
         let direction = conversation.direction(sender);
         let half = conversation.half(direction);
         match (lent, half.kept.as_deref_mut()) {
-            (Some(from), Some(kept)) => {
+            (from, Some(kept)) if from != NOTHING => {
                 whole.drain(..from as usize);
                 kept.bytes = whole;
             }
@@ -186,7 +187,7 @@ impl Workshop {
         conversation: &mut Conversation,
         sender: Side,
         bytes: &[u8],
-        probed: u32,
+        probed: u8,
         now: Now,
     ) -> Option<&'static Protocol> {
         if probed < PROBES {
