@@ -51,6 +51,8 @@ pub(crate) struct Conversation {
     /// The oldest first; seldom more than one.
     pub(super) exchanges: Vec<Exchange>,
     pub(super) encrypted: bool,
+    /// Whether it is to be looked at before its bodies are whole.
+    pub(super) noted: bool,
     rare: Option<Box<Rare>>,
     /// Bytes of the exchanges remembered.
     exchange_bytes: u32,
@@ -179,6 +181,7 @@ impl Conversation {
             halves: [Half::default(), Half::default()],
             exchanges: Vec::new(),
             encrypted: false,
+            noted: false,
             rare: None,
             exchange_bytes: 0,
             held: 0,
@@ -244,6 +247,15 @@ impl Conversation {
         let oldest = self.exchanges.remove(0);
         self.exchange_bytes = self.exchange_bytes.saturating_sub(oldest.weight());
         Some(oldest)
+    }
+
+    /// Whether something of a body came that has to be looked at in time, and that is not known yet; it is now.
+    pub(super) fn is_to_be_noted(&mut self) -> bool {
+        let is_unseen = |body: &Option<Box<Body>>| body.as_ref().is_some_and(|body| body.is_unseen());
+        let is_due = || self.halves.iter().any(|half| is_unseen(&half.body) || is_unseen(&half.text));
+        let is_new = !self.noted && is_due();
+        self.noted |= is_new;
+        is_new
     }
 
     /// About how many bytes it holds.
@@ -346,6 +358,9 @@ impl Receiver for Workshop {
             }
         };
         self.reckon(key, conversation, sender, now);
+        if self.unseen.is_some() {
+            self.note(key, conversation, now);
+        }
         match verdict {
             Verdict::Go => Interest::More,
             Verdict::Leave(protocol) => {
@@ -442,7 +457,7 @@ impl Workshop {
     }
 
     /// Whether the shard holds too much, after what this conversation holds was reckoned anew.
-    fn holds(&mut self, conversation: &mut Conversation) -> bool {
+    pub(super) fn holds(&mut self, conversation: &mut Conversation) -> bool {
         let weight = conversation.weight();
         let Some(held) = self.held.get_mut(self.shard) else { return false };
         *held = (*held + weight).saturating_sub(conversation.held as usize);

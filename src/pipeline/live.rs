@@ -177,6 +177,7 @@ fn work(
 ) -> Stats {
     let mut engine = Engine::new(settings);
     engine.live_since(state.start);
+    engine.glances(true);
     let mut source: Arc<str> = Arc::from("");
     let mut last = (0, Timestamp::default());
     let (mut edition, mut relief) = (0, 0);
@@ -221,8 +222,13 @@ fn work(
                 let _ = spares.try_send(batch);
                 behind = state.pulsed.then(|| now().since(last.1));
             }
-            Order::Tick(time) => engine.advance(last.0, time),
+            Order::Tick(time) => {
+                last.1 = last.1.max(time);
+                engine.advance(last.0, time);
+            }
         }
+        // Where there is no room for ticks time goes on by frames.
+        engine.glance(last.0, last.1);
         tell(&mut engine, &source);
         if state.pulsed && told.elapsed() >= pulse::EVERY {
             told = Instant::now();
