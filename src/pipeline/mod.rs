@@ -36,6 +36,9 @@ pub use stream::is_stream;
 pub use tape::{Leaking, TakeFrame, TakeLive, Tape, extract};
 use teller::Teller;
 
+/// Gives up what rights the calling thread does not need; or says why it cannot.
+pub type Confine = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
 /// What a scan is asked to do.
 #[derive(Clone)]
 pub struct Options {
@@ -61,6 +64,8 @@ pub struct Options {
     pub metered: bool,
     /// What fingerprints are made with.
     pub key: FingerprintKey,
+    /// Asked for by each thread that looks into what is captured live, when it begins.
+    pub confine: Option<Confine>,
     /// Takes the frames of what can be read once only, for its leaking flows.
     pub tape: Option<Tape>,
     /// Set from outside to end early: what was found is told.
