@@ -171,10 +171,11 @@ fn long_version() -> String {
     let formats: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
     let sinks: Vec<&str> = remote().iter().map(|(name, _)| *name).collect();
     format!(
-        "{}\nfeatures: {} {}\nformats: {}\nsinks: {}\ntarget: {}",
+        "{}\nfeatures: {} {} {}\nformats: {}\nsinks: {}\ntarget: {}",
         env!("CARGO_PKG_VERSION"),
         has("pcap", cfg!(feature = "pcap")),
         has("ring", cfg!(target_os = "linux")),
+        has("ebpf", cfg!(all(feature = "ebpf", target_os = "linux"))),
         formats.join(" "),
         sinks.join(" "),
         env!("LEAKTAP_TARGET"),
