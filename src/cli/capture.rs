@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::model::finding::Finding;
 use crate::model::pulse::Pulse;
 use crate::pipeline::{self, Metrics, Options, Until, Watch};
+use crate::privilege::Confinement;
 use crate::process::{Attribution, Selection};
 use crate::rule::RuleSet;
 use crate::source::filter;
@@ -54,8 +55,10 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
         retain: flags.retain,
         metrics: metrics.as_ref(),
     };
-    let mut telling =
-        Telling::lasting(&outputs, &lasting, world, || rights::give_up(flags, &outputs, world))?;
+    let mut confinement = Confinement::default();
+    let give_up = || confinement = rights::give_up(flags, &outputs, world);
+    let mut telling = Telling::lasting(&outputs, &lasting, world, give_up)?;
+    let options = Options { confine: Some(Arc::new(move || confinement.enter())), ..options };
     if let Some((address, start)) = serve {
         start().context("cannot serve metrics")?;
         tracing::info!("metrics at http://{address}/metrics, and /health");

@@ -171,10 +171,11 @@ fn long_version() -> String {
     let formats: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
     let sinks: Vec<&str> = remote().iter().map(|(name, _)| *name).collect();
     format!(
-        "{}\nfeatures: {} {}\nformats: {}\nsinks: {}\ntarget: {}",
+        "{}\nfeatures: {} {} {}\nformats: {}\nsinks: {}\ntarget: {}",
         env!("CARGO_PKG_VERSION"),
         has("pcap", cfg!(feature = "pcap")),
         has("ring", cfg!(target_os = "linux")),
+        has("ebpf", cfg!(all(feature = "ebpf", target_os = "linux"))),
         formats.join(" "),
         sinks.join(" "),
         env!("LEAKTAP_TARGET"),
@@ -287,22 +288,20 @@ pub(super) struct Capture {
     /// Become this user once all is open [default: under sudo, who called it]
     #[arg(long, value_name = "NAME", help_heading = "Rights")]
     pub(super) user: Option<String>,
-    /// Keep what is otherwise given up once all is open: user, capabilities, files (landlock), calls (seccomp) (repeats)
+    /// Keep what is otherwise given up once all is open: user, capabilities, files (landlock), calls (seccomp), or raw: CAP_NET_RAW alone, by
+    /// which libpcap and the readers of --fanout capture again on an interface that comes back (repeats)
     #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(RIGHTS), value_delimiter = ',', hide_possible_values = true,
         help_heading = "Rights")]
     pub(super) keep: Vec<String>,
-    /// Leaks need not name their processes: then all files but its own are given up, too, and what it takes to see other users' processes
+    /// Leaks need not name their processes: then what it takes to see other users' processes is given up, too
     #[arg(long, conflicts_with_all = ["pid", "container", "cgroup"], help_heading = "Rights")]
     pub(super) no_processes: bool,
-    /// Give CAP_NET_RAW up, too: an interface that vanishes can then not be captured on again
-    #[arg(long, help_heading = "Rights")]
-    pub(super) no_return: bool,
     #[command(flatten)]
     pub(super) detection: Detection,
 }
 
 /// What can be kept.
-const RIGHTS: [&str; 4] = ["user", "capabilities", "files", "calls"];
+const RIGHTS: [&str; 5] = ["user", "capabilities", "files", "calls", "raw"];
 
 /// When a file has to be on the disk.
 fn sync(text: &str) -> Result<Fsync, String> {

@@ -53,6 +53,8 @@ pub(crate) struct Conversation {
     /// The oldest first; seldom more than one.
     pub(super) exchanges: Vec<Exchange>,
     pub(super) encrypted: bool,
+    /// Whether it is to be looked at before its bodies are whole.
+    pub(super) noted: bool,
     rare: Option<Box<Rare>>,
     /// Bytes of the exchanges remembered.
     exchange_bytes: u32,
@@ -187,6 +189,7 @@ impl Conversation {
             current: [0; 2],
             exchanges: Vec::new(),
             encrypted: false,
+            noted: false,
             rare: None,
             exchange_bytes: 0,
             held: 0,
@@ -295,6 +298,15 @@ impl Conversation {
         Some(oldest)
     }
 
+    /// Whether something of a body came that has to be looked at in time, and that is not known yet; it is now.
+    pub(super) fn is_to_be_noted(&mut self) -> bool {
+        let is_unseen = |body: &Option<Box<Body>>| body.as_ref().is_some_and(|body| body.is_unseen());
+        let is_due = || self.halves.iter().any(|half| is_unseen(&half.body) || is_unseen(&half.text));
+        let is_new = !self.noted && is_due();
+        self.noted |= is_new;
+        is_new
+    }
+
     /// About how many bytes it holds.
     fn weight(&self) -> usize {
         let body = |body: &Option<Box<Body>>| body.as_ref().map_or(0, |body| body.held());
@@ -396,6 +408,9 @@ impl Receiver for Workshop {
             }
         };
         self.reckon(key, conversation, sender, now);
+        if self.unseen.is_some() {
+            self.note(key, conversation, now);
+        }
         match verdict {
             Verdict::Go => Interest::More,
             Verdict::Leave(protocol) => {
@@ -492,7 +507,7 @@ impl Workshop {
     }
 
     /// Whether the shard holds too much, after what this conversation holds was reckoned anew.
-    fn holds(&mut self, conversation: &mut Conversation) -> bool {
+    pub(super) fn holds(&mut self, conversation: &mut Conversation) -> bool {
         let weight = conversation.weight();
         let Some(held) = self.held.get_mut(self.shard) else { return false };
         *held = (*held + weight).saturating_sub(conversation.held as usize);

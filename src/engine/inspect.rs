@@ -312,6 +312,13 @@ impl Inspector {
         self.unsaid.clear();
     }
 
+    /// What touches the end of a part of which more may come is left for later, and what touches that.
+    pub(super) fn leave_open(&mut self, end: usize) {
+        let open =
+            self.sightings.iter().filter(|seen| seen.span.end >= end).map(|seen| seen.span.start).min();
+        self.sightings.retain(|seen| open.is_none_or(|open| seen.span.end <= open));
+    }
+
     /// The findings of one message part, in the order of their places; and the secrets to follow.
     pub(super) fn findings(&mut self, scene: &Scene<'_>, follow: &mut Vec<Followed>) -> Vec<Finding> {
         if self.sightings.is_empty() {

@@ -9,6 +9,7 @@ mod consequence;
 mod conversation;
 mod evidence;
 mod exposure;
+mod glance;
 mod inspect;
 mod intake;
 mod known;
@@ -150,6 +151,8 @@ pub(crate) struct Workshop {
     left: Option<HashMap<FlowKey, &'static str, ahash::RandomState>>,
     /// Whether findings come with their story.
     tells_stories: bool,
+    /// Flows whose bodies are to be looked at before they are whole; only where somebody waits.
+    unseen: Option<glance::Unseen>,
     buffers: Vec<Vec<u8>>,
 }
 
@@ -185,6 +188,7 @@ impl Engine {
                 held: vec![0; SHARDS],
                 left: settings.watched.then(HashMap::default),
                 tells_stories: settings.watched,
+                unseen: None,
                 buffers: Vec::new(),
             },
             limits,

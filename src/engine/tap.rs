@@ -17,6 +17,8 @@ use super::marks::{Carried, Carrier, Marks};
 use super::story::{Heads, Parts};
 use super::{Workshop, exposure};
 
+mod glance;
+
 /// The output of a parser, for the bytes it is being shown.
 pub(super) struct Tap<'a> {
     workshop: &'a mut Workshop,
@@ -250,7 +252,8 @@ impl<'a> Tap<'a> {
         let Workshop { inspector, source, .. } = &mut *self.workshop;
         let mut scene = body_scene(self.conversation, self.key, body, source, self.now);
         scene.story = scene.story.map(|parts| Parts { body: Some(&text), ..parts });
-        let findings = inspector.findings(&scene, &mut follow);
+        let mut findings = inspector.findings(&scene, &mut follow);
+        findings.retain(|finding| !body.has_told(finding.id));
         let exchange = body.exchange;
         self.workshop.explain();
         self.conversation.follow(follow);

@@ -142,6 +142,12 @@ impl<R: Receiver> Table<R> {
         self.flows.get(slot).map(|flow| &flow.state)
     }
 
+    /// The same, to be changed.
+    pub fn state_mut(&mut self, key: &FlowKey) -> Option<&mut R::State> {
+        let slot = self.find(self.shared.seed.hash_one(key), key)?;
+        self.flows.get_mut(slot).map(|flow| &mut flow.state)
+    }
+
     /// What the early bytes kept cost, in bytes: themselves and a fixed sum for each run.
     #[must_use]
     pub fn memory(&self) -> usize {

@@ -27,7 +27,7 @@ use super::meter::Meter;
 use super::pulse::{self, Pulses};
 use super::tape::Tape;
 use super::teller::{Teller, given_up_event};
-use super::{Capture, Flow, Options, Outcome, Read, Watch};
+use super::{Capture, Confine, Flow, Options, Outcome, Read, Watch};
 
 /// Batches that wait before a worker; what comes while all are full is dropped.
 const QUEUE: usize = 64;
@@ -77,6 +77,7 @@ pub fn capture(
         rules: Mutex::new(Arc::clone(&rules)),
         edition: AtomicU64::new(0),
         tape: options.tape.as_ref(),
+        confine: options.confine.as_ref(),
         relief: AtomicU64::new(0),
         pulsed: options.pulse || options.metered,
     };
@@ -134,6 +135,7 @@ struct State<'a> {
     /// Grows with each change of the rules.
     edition: AtomicU64,
     tape: Option<&'a Tape>,
+    confine: Option<&'a Confine>,
     /// Grows each time that memory is to be given back.
     relief: AtomicU64,
     /// Whether threads say how it goes.
@@ -141,6 +143,13 @@ struct State<'a> {
 }
 
 impl State<'_> {
+    /// Gives up the rights that the calling thread does not need, for it looks into what others sent.
+    fn confine(&self, words: &Sender<Word>) {
+        if let Some(Err(why)) = self.confine.map(|confine| confine()) {
+            let _ = words.send(Word::Note(format!("a thread could not give up its rights: {why}")));
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.ended.load(Ordering::Relaxed) || self.stop.load(Ordering::Relaxed)
     }
@@ -175,8 +184,10 @@ fn work(
     words: &Sender<Word>,
     spares: &Sender<Batch>,
 ) -> Stats {
+    state.confine(words);
     let mut engine = Engine::new(settings);
     engine.live_since(state.start);
+    engine.glances(true);
     let mut source: Arc<str> = Arc::from("");
     let mut last = (0, Timestamp::default());
     let (mut edition, mut relief) = (0, 0);
@@ -221,8 +232,13 @@ fn work(
                 let _ = spares.try_send(batch);
                 behind = state.pulsed.then(|| now().since(last.1));
             }
-            Order::Tick(time) => engine.advance(last.0, time),
+            Order::Tick(time) => {
+                last.1 = last.1.max(time);
+                engine.advance(last.0, time);
+            }
         }
+        // Where there is no room for ticks time goes on by frames.
+        engine.glance(last.0, last.1);
         tell(&mut engine, &source);
         if state.pulsed && told.elapsed() >= pulse::EVERY {
             told = Instant::now();
@@ -300,6 +316,7 @@ impl<'a> Reader<'a> {
 
     /// Reads to the end; `number` is that of this thread, where somebody watches.
     fn run(mut self, number: Option<usize>) -> Stats {
+        self.state.confine(&self.words);
         let mut ticked = Instant::now();
         let mut told = ticked;
         let mut counted = ticked;
@@ -600,6 +617,7 @@ mod tests {
             rules: Mutex::new(Arc::new(RuleSet::load(false, &[]).unwrap())),
             edition: AtomicU64::new(0),
             tape: None,
+            confine: None,
             relief: AtomicU64::new(0),
             pulsed: false,
         };
@@ -663,6 +681,7 @@ mod tests {
             rules: Mutex::new(Arc::new(RuleSet::load(false, &[]).unwrap())),
             edition: AtomicU64::new(0),
             tape: None,
+            confine: None,
             relief: AtomicU64::new(0),
             pulsed: false,
         };

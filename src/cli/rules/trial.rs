@@ -202,6 +202,7 @@ fn capture(path: &Path, rules: RuleSet, world: &World<'_>, out: &mut dyn Write) 
         pulse: false,
         metered: false,
         key: crate::config::key::fingerprint_key(world.environment)?.0,
+        confine: None,
         tape: None,
         stop: super::super::signals::stop().context("cannot handle signals")?,
     };

@@ -103,6 +103,10 @@ pub struct Live {
     settings: Settings,
     member: Option<Member>,
     backend: Option<Box<dyn Backend>>,
+    /// By what the ring is opened again without the right to open one.
+    seat: Option<Seat>,
+    /// Whether it was told that it cannot be.
+    is_refused: bool,
     is_gone: bool,
     again: Instant,
     frames: u64,
@@ -123,6 +127,8 @@ impl Live {
             settings: settings.clone(),
             member,
             backend: None,
+            seat: None,
+            is_refused: false,
             is_gone: false,
             again: Instant::now(),
             frames: 0,
@@ -132,8 +138,9 @@ impl Live {
             notes: Vec::new(),
         };
         if interface::is_up(name) {
-            live.backend = Some(open(name, settings, member)?);
+            live.backend = Some(open(name, settings, member, &mut live.seat)?);
         } else {
+            live.seat = seat(name, settings);
             live.notes
                 .push(format!("{name} is down: it is captured on once it is up (`ip link set {name} up`)"));
         }
@@ -166,18 +173,31 @@ impl Live {
             && let Some(mut backend) = self.backend.take()
         {
             self.kernel += backend.dropped();
+            drop(backend);
+            rest(self.seat.as_ref());
             let there = interfaces().is_ok_and(|all| all.iter().any(|one| one.name == self.name));
             let what = if there { "is down" } else { "is gone" };
             self.notes.push(format!("{} {what}: it is captured on again once it is back", self.name));
         }
         if self.backend.is_none() && self.again <= Instant::now() {
             self.again = Instant::now() + PATIENCE;
-            if interface::is_up(&self.name)
-                && let Ok(backend) = open(&self.name, &self.settings, self.member)
-            {
-                self.backend = Some(backend);
-                self.missed = interface::missed(&self.name);
-                self.notes.push(format!("{} is up: capturing on it", self.name));
+            if !interface::is_up(&self.name) {
+                return;
+            }
+            match open(&self.name, &self.settings, self.member, &mut self.seat) {
+                Ok(backend) => {
+                    self.backend = Some(backend);
+                    self.is_refused = false;
+                    self.missed = interface::missed(&self.name);
+                    self.notes.push(format!("{} is up: capturing on it", self.name));
+                }
+                Err(SourceError::Rights { .. }) if !std::mem::replace(&mut self.is_refused, true) => {
+                    let note =
+                        "is up, but the right to capture on it again was given up (`--keep raw` keeps it)";
+                    self.notes.push(format!("{} {note}", self.name));
+                }
+                // It may have gone down again.
+                Err(_) => {}
             }
         }
     }
@@ -222,21 +242,56 @@ impl Source for Live {
     }
 }
 
-fn open(name: &str, settings: &Settings, member: Option<Member>) -> Result<Box<dyn Backend>, SourceError> {
+#[cfg(target_os = "linux")]
+use ring::{Seat, rest};
+
+#[cfg(not(target_os = "linux"))]
+type Seat = ();
+
+/// What is taken while there is the right to, for an interface that is down.
+#[cfg(target_os = "linux")]
+fn seat(name: &str, settings: &Settings) -> Option<Seat> {
+    (settings.way != Way::Pcap).then(|| ring::seat(name).ok()).flatten()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn seat(_: &str, _: &Settings) -> Option<Seat> {
+    None
+}
+
+#[cfg(not(target_os = "linux"))]
+fn rest(_: Option<&Seat>) {}
+
+fn open(
+    name: &str,
+    settings: &Settings,
+    member: Option<Member>,
+    seat: &mut Option<Seat>,
+) -> Result<Box<dyn Backend>, SourceError> {
     match settings.way {
-        Way::Auto if cfg!(target_os = "linux") => ring(name, settings, member),
-        Way::Ring => ring(name, settings, member),
+        Way::Auto if cfg!(target_os = "linux") => ring(name, settings, member, seat),
+        Way::Ring => ring(name, settings, member, seat),
         Way::Auto | Way::Pcap => pcap(name, settings),
     }
 }
 
 #[cfg(target_os = "linux")]
-fn ring(name: &str, settings: &Settings, member: Option<Member>) -> Result<Box<dyn Backend>, SourceError> {
-    Ok(Box::new(ring::Ring::open(name, settings, member.map(|member| member.group))?))
+fn ring(
+    name: &str,
+    settings: &Settings,
+    member: Option<Member>,
+    seat: &mut Option<Seat>,
+) -> Result<Box<dyn Backend>, SourceError> {
+    Ok(Box::new(ring::Ring::open(name, settings, member.map(|member| member.group), seat)?))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn ring(name: &str, _: &Settings, _: Option<Member>) -> Result<Box<dyn Backend>, SourceError> {
+fn ring(
+    name: &str,
+    _: &Settings,
+    _: Option<Member>,
+    _: &mut Option<Seat>,
+) -> Result<Box<dyn Backend>, SourceError> {
     let reason = "only Linux has a packet ring: use --backend pcap".to_owned();
     Err(SourceError::Live { interface: name.to_owned(), reason })
 }

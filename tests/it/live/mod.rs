@@ -9,6 +9,8 @@ mod run;
 mod sinks;
 mod who;
 
+use std::time::{Duration, Instant};
+
 use leaktap::source::memory::connection::Connection;
 use net::Net;
 
@@ -116,6 +118,86 @@ fn a_request_without_an_answer_is_told_though_nothing_more_comes() {
         let leak = capture.event("leak");
         assert!(leak["http"]["status"].is_null(), "{way}");
         assert_eq!(capture.end().0, 0, "{way}");
+    }
+}
+
+/// Answers every request by an event stream that stays open: an event that leaks comes with the head, and another upon each signal; with
+/// `gzip` in the path it is compressed, each event flushed as servers do.
+const STREAM: &str = r#"
+import signal, socket, threading, zlib
+again = threading.Event()
+def event(key):
+    return b'data: {"n": 1, "session": {"api_key": "%s"}}\n\n' % key
+def answer(client):
+    packer = zlib.compressobj(wbits=31) if b'gzip' in client.recv(4096) else None
+    def send(data):
+        if packer:
+            data = packer.compress(data) + packer.flush(zlib.Z_SYNC_FLUSH)
+        client.sendall(b'%x\r\n%s\r\n' % (len(data), data))
+    coding = b'Content-Encoding: gzip\r\n' if packer else b''
+    client.sendall(b'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n' + coding + b'\r\n')
+    send(event(FIRST))
+    again.wait()
+    send(event(SECOND))
+    threading.Event().wait()
+signal.signal(signal.SIGUSR1, lambda *_: again.set())
+server = socket.create_server(('127.0.0.1', 8081))
+def serve():
+    while True:
+        threading.Thread(target=answer, args=[server.accept()[0]], daemon=True).start()
+threading.Thread(target=serve, daemon=True).start()
+print('ready', flush=True)
+while True:
+    signal.pause()
+"#;
+
+/// The server of [`STREAM`], ready.
+fn streams(net: &Net, second: &str) -> net::Running {
+    let mut server = net.command(0, "python3");
+    let keys = STREAM.replace("FIRST", &format!("b'{STRIPE}'")).replace("SECOND", &format!("b'{second}'"));
+    server.args(["-c", &keys]);
+    let server = net::Running::start(server);
+    server.line(|line| line == "ready");
+    server
+}
+
+#[test]
+fn a_stream_that_stays_open_leaks_within_a_second_compressed_or_not() {
+    let Some(net) = Net::new() else { return };
+    let second = STRIPE.replace("q7Vd", "Zw4k");
+    for way in WAYS {
+        for coding in ["plain", "gzip"] {
+            let case = format!("{way} {coding}");
+            let server = streams(&net, &second);
+            let capture = net.capture(0, &["-i", "lo", "--backend", way, "--filter", "tcp port 8081"]);
+            let mut client = net.command(0, "curl");
+            client.args([
+                "-sN",
+                "--max-time",
+                "60",
+                "--noproxy",
+                "*",
+                &format!("http://127.0.0.1:8081/{coding}"),
+            ]);
+            let asked = Instant::now();
+            let client = net::Running::start(client);
+            for number in ["first", "second"] {
+                let leak = capture.event("leak");
+                assert_eq!(
+                    (&leak["rule"], &leak["name"], &leak["surface"]),
+                    (&"stripe-secret-key".into(), &"session.api_key".into(), &"response.body".into()),
+                    "{case} {number}"
+                );
+                server.signal("USR1");
+            }
+            // Both, each within a second of its being sent, and the start of curl.
+            assert!(asked.elapsed() < Duration::from_millis(2500), "{case}: {:?}", asked.elapsed());
+            drop((client, server));
+            let (code, rest, said) = capture.end();
+            let summary = rest.last().unwrap();
+            assert_eq!((code, summary["again"].as_u64()), (0, Some(0)), "{case}: {said} {rest:?}");
+            assert!(!rest.iter().any(|event| event["type"] == "leak"), "{case}: {rest:?}");
+        }
     }
 }
 
