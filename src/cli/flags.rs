@@ -519,7 +519,7 @@ pub(super) enum Rules {
 
 const SEVERITIES: [&str; 5] = ["info", "low", "medium", "high", "critical"];
 const CONFIDENCES: [&str; 3] = ["low", "medium", "high"];
-const WAYS: [&str; 3] = ["auto", "pcap", "ring"];
+const WAYS: [&str; 4] = ["auto", "pcap", "ring", "ebpf"];
 const THEMES: [&str; 4] = ["auto", "dark", "light", "none"];
 const WHEN: [&str; 3] = ["auto", "always", "never"];
 
@@ -537,6 +537,7 @@ fn way_of(name: &str) -> Way {
     match name {
         "pcap" => Way::Pcap,
         "ring" => Way::Ring,
+        "ebpf" => Way::Ebpf,
         _ => Way::Auto,
     }
 }

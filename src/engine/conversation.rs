@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::content;
 use crate::flow::{Close, Interest, Loss, LossReason, Now, Piece, Receiver};
 use crate::model::finding::FlowText;
 use crate::model::{Direction, FlowKey, Side, Transport};
@@ -31,6 +32,8 @@ const LITTLE: usize = 4 << 10;
 const FOLLOWED: usize = 8;
 /// Segments of a stream of no known protocol in which encryption is still looked for.
 const PROBES: u32 = 8;
+/// Datagrams of a flow after which, where none was text, none is expected.
+const OPAQUE: u32 = 4;
 /// Conversations within one flow, each begun by the one before (CONNECT, Upgrade).
 const CONVERSATIONS: u32 = 16;
 
@@ -75,7 +78,7 @@ enum Known {
     NotYet,
     /// Its parser is at work.
     Parsed,
-    /// Nobody knows it; so many segments were probed.
+    /// Nobody knows it; so many segments were probed, or datagrams were no text.
     Unknown(u32),
     /// Nobody knows it, and nothing else can come of it: searched as text.
     Opaque,
@@ -367,6 +370,14 @@ impl Receiver for Workshop {
         now: Now,
     ) {
         let Some(conversation) = state else { return };
+        if let Known::NotYet | Known::Unknown(_) = conversation.known {
+            let binary = if let Known::Unknown(binary) = conversation.known { binary } else { 0 };
+            match (content::is_hardly_text(bytes), binary + 1) {
+                (false, _) => conversation.known = Known::Opaque,
+                (true, OPAQUE) => self.not_wanted(key, now.time),
+                (true, _) => conversation.known = Known::Unknown(binary + 1),
+            }
+        }
         let direction = conversation.direction(sender);
         let carrier = Carrier { frame: now.frame, time: now.time };
         let mut marks = Marks::default();
@@ -462,9 +473,10 @@ impl Workshop {
         key: &FlowKey,
         conversation: Box<Conversation>,
         protocol: &'static Protocol,
-        _now: Now,
+        now: Now,
     ) {
         let mut conversation = conversation;
+        self.not_wanted(key, now.time);
         if let Some(left) = &mut self.left {
             left.insert(*key, protocol.name);
         }

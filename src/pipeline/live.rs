@@ -18,7 +18,7 @@ use crate::model::pulse::Pulse;
 use crate::packet::{self, GivenUp};
 use crate::process::Attribution;
 use crate::rule::RuleSet;
-use crate::source::live::DRAIN;
+use crate::source::live::{DRAIN, Leave};
 use crate::source::{Live, Next, Source as _};
 
 use super::batch::{self, Batch};
@@ -79,6 +79,7 @@ pub fn capture(
         tape: options.tape.as_ref(),
         relief: AtomicU64::new(0),
         pulsed: options.pulse || options.metered,
+        leaves: interfaces.iter().filter_map(Live::leave).collect(),
     };
     let settings = options.settings(rules);
     let jobs = options.jobs.max(1);
@@ -138,6 +139,8 @@ struct State<'a> {
     relief: AtomicU64,
     /// Whether threads say how it goes.
     pulsed: bool,
+    /// Who takes flows out of what is captured.
+    leaves: Vec<Arc<dyn Leave>>,
 }
 
 impl State<'_> {
@@ -177,6 +180,9 @@ fn work(
 ) -> Stats {
     let mut engine = Engine::new(settings);
     engine.live_since(state.start);
+    if !state.leaves.is_empty() {
+        engine.note_unwanted();
+    }
     let mut source: Arc<str> = Arc::from("");
     let mut last = (0, Timestamp::default());
     let (mut edition, mut relief) = (0, 0);
@@ -222,6 +228,9 @@ fn work(
                 behind = state.pulsed.then(|| now().since(last.1));
             }
             Order::Tick(time) => engine.advance(last.0, time),
+        }
+        for (flow, since) in engine.unwanted() {
+            state.leaves.iter().for_each(|leave| leave.leave(&flow, since));
         }
         tell(&mut engine, &source);
         if state.pulsed && told.elapsed() >= pulse::EVERY {
@@ -602,6 +611,7 @@ mod tests {
             tape: None,
             relief: AtomicU64::new(0),
             pulsed: false,
+            leaves: Vec::new(),
         };
         // An interface that is not there is waited for: no right is needed.
         let settings =
@@ -665,6 +675,7 @@ mod tests {
             tape: None,
             relief: AtomicU64::new(0),
             pulsed: false,
+            leaves: Vec::new(),
         };
         let past = Instant::now().checked_sub(2 * COUNT).unwrap();
         for (limit, asked) in [(Some(1), 1), (Some(u64::MAX), 0), (None, 0)] {
