@@ -171,10 +171,11 @@ fn long_version() -> String {
     let formats: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
     let sinks: Vec<&str> = remote().iter().map(|(name, _)| *name).collect();
     format!(
-        "{}\nfeatures: {} {}\nformats: {}\nsinks: {}\ntarget: {}",
+        "{}\nfeatures: {} {} {}\nformats: {}\nsinks: {}\ntarget: {}",
         env!("CARGO_PKG_VERSION"),
         has("pcap", cfg!(feature = "pcap")),
         has("ring", cfg!(target_os = "linux")),
+        has("ebpf", cfg!(all(feature = "ebpf", target_os = "linux"))),
         formats.join(" "),
         sinks.join(" "),
         env!("LEAKTAP_TARGET"),
@@ -232,7 +233,8 @@ pub(super) struct Capture {
     /// Capture on this interface: a name, an address, or any (repeats; `leaktap interfaces` lists them)
     #[arg(short, long = "interface", value_name = "IFACE", required = true, help_heading = "Capture")]
     pub(super) interface: Vec<String>,
-    /// How frames are captured: auto, pcap (libpcap), ring (the kernel's packet ring, Linux)
+    /// How frames are captured: auto (the ring, else pcap), pcap (libpcap), ring (the kernel's packet ring, Linux), ebpf (a program in
+    /// the kernel, which hands up no more of a flow once it is known to be encrypted; Linux)
     #[arg(long, value_name = "WAY", value_parser = PossibleValuesParser::new(WAYS).map(|way| way_of(&way)), default_value = "auto",
         hide_possible_values = true, hide_default_value = true, help_heading = "Capture")]
     pub(super) backend: Way,
@@ -294,7 +296,7 @@ pub(super) struct Capture {
     /// Leaks need not name their processes: then all files but its own are given up, too, and what it takes to see other users' processes
     #[arg(long, conflicts_with_all = ["pid", "container", "cgroup"], help_heading = "Rights")]
     pub(super) no_processes: bool,
-    /// Give CAP_NET_RAW up, too: an interface that vanishes can then not be captured on again
+    /// Give CAP_NET_RAW up, too (with --backend ebpf the call bpf): an interface that vanishes can then not be captured on again
     #[arg(long, help_heading = "Rights")]
     pub(super) no_return: bool,
     #[command(flatten)]
@@ -422,7 +424,8 @@ pub(super) struct Watch {
     #[arg(long, value_name = "THEME", value_parser = PossibleValuesParser::new(THEMES), default_value = "auto",
         hide_possible_values = true, hide_default_value = true, help_heading = "Watch")]
     pub(super) theme: String,
-    /// How frames are captured: auto, pcap (libpcap), ring (the kernel's packet ring, Linux)
+    /// How frames are captured: auto (the ring, else pcap), pcap (libpcap), ring (the kernel's packet ring, Linux), ebpf (a program in
+    /// the kernel, which hands up no more of a flow once it is known to be encrypted; Linux)
     #[arg(long, value_name = "WAY", value_parser = PossibleValuesParser::new(WAYS).map(|way| way_of(&way)), default_value = "auto",
         hide_possible_values = true, hide_default_value = true, help_heading = "Watch")]
     pub(super) backend: Way,

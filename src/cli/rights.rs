@@ -7,6 +7,7 @@ use super::flags::Capture;
 use super::telling::state_folder;
 use crate::privilege::{self, Capabilities, Files, Wish};
 use crate::sink::{Place, Spec};
+use crate::source::live::Way;
 
 /// Where a system keeps what any program reads: names, certificates, its own state.
 const SYSTEM: [&str; 8] = ["/etc", "/usr", "/lib", "/lib64", "/run", "/proc", "/sys", "/dev"];
@@ -37,6 +38,7 @@ fn wish(flags: &Capture, outputs: &[Spec], world: &World<'_>) -> Wish {
         // A process that landlock confines sees none of those that it does not.
         files: (flags.no_processes && !keeps("files")).then(|| files(outputs, world)),
         calls: !keeps("calls"),
+        attaches: flags.backend == Way::Ebpf && !flags.no_return,
     }
 }
 

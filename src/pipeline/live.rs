@@ -391,7 +391,11 @@ impl<'a> Reader<'a> {
         self.give_out();
         self.tell_given_up(&ended.given_up);
         self.count();
-        self.intake.stats().clone()
+        let mut stats = self.intake.stats().clone();
+        for (why, count) in self.live.unwanted().into_iter().filter(|&(_, count)| count > 0) {
+            *stats.not_inspected.entry(why.to_owned()).or_default() += count;
+        }
+        stats
     }
 
     fn give_out(&mut self) {

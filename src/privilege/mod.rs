@@ -18,6 +18,8 @@ pub struct Wish {
     pub files: Option<Files>,
     /// Whether system calls that no capture needs are refused from here on.
     pub calls: bool,
+    /// Of those `bpf(2)` stays: programs that are loaded are attached to interfaces that come later.
+    pub attaches: bool,
 }
 
 /// Which capabilities stay.

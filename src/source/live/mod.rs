@@ -86,6 +86,11 @@ trait Backend: Send {
         Vec::new()
     }
 
+    /// Frames that the kernel did not hand up so far, because nobody wants them, by reason.
+    fn unwanted(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
     /// Who takes flows out of what is captured; none by default.
     fn leave(&self) -> Option<Arc<dyn Leave>> {
         None
@@ -96,9 +101,6 @@ trait Backend: Send {
 pub trait Leave: Send + Sync {
     /// Nothing more of `flow` is wanted, as was seen at the time `decided`. Another connection of the same ends is captured again.
     fn leave(&self, flow: &FlowKey, decided: Timestamp);
-
-    /// Frames of such flows so far.
-    fn frames(&self) -> u64;
 }
 
 /// What was lost before it reached this program.
@@ -187,6 +189,12 @@ impl Live {
         let mut notes = std::mem::take(&mut self.notes);
         notes.extend(self.backend.iter_mut().flat_map(|backend| backend.notes()));
         notes
+    }
+
+    /// Frames that the kernel did not hand up so far, because nobody wants them, by reason.
+    #[must_use]
+    pub fn unwanted(&self) -> Vec<(&'static str, u64)> {
+        self.backend.as_ref().map(|backend| backend.unwanted()).unwrap_or_default()
     }
 
     /// Who takes flows out of what is captured here, where that can be.

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::poll::PollTimeout;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
-use self::kernel::{Counts, Ring, Shared};
+use self::kernel::{Ring, Shared};
 use self::links::{Change, Links};
 use super::interface::{self, ANY};
 use super::{Backend, Captured, Gone, Leave, Settings, rights};
@@ -50,7 +50,7 @@ pub(super) struct Tcx {
     epoch: i64,
     compared: Instant,
     is_dry: bool,
-    counted: Counts,
+    lost: u64,
     notes: Vec<String>,
 }
 
@@ -133,7 +133,7 @@ impl Tcx {
             epoch,
             compared: Instant::now(),
             is_dry: false,
-            counted: Counts::default(),
+            lost: 0,
             notes: Vec::new(),
         })
     }
@@ -203,10 +203,13 @@ impl Backend for Tcx {
     }
 
     fn dropped(&mut self) -> u64 {
+        let lost = self.leaves.shared.counts().lost;
+        lost.saturating_sub(std::mem::replace(&mut self.lost, lost))
+    }
+
+    fn unwanted(&self) -> Vec<(&'static str, u64)> {
         let counts = self.leaves.shared.counts();
-        let since = counts.lost.saturating_sub(self.counted.lost);
-        self.counted = counts;
-        since
+        vec![("kernel-left-flow", counts.left), ("kernel-no-payload", counts.bare)]
     }
 
     fn notes(&mut self) -> Vec<String> {
@@ -230,10 +233,6 @@ impl Leave for Left {
         let epoch = self.epoch.load(std::sync::atomic::Ordering::Relaxed);
         let decided = u64::try_from(decided.as_nanos().saturating_sub(epoch)).unwrap_or(0);
         self.shared.leave(number(self.shared.seed, flow, decided), decided);
-    }
-
-    fn frames(&self) -> u64 {
-        self.shared.counts().left
     }
 }
 
