@@ -64,6 +64,7 @@ Examples:
   leaktap run -- pytest                               what tests leak, as they run
   leaktap run --fail-on high -- pytest -q             1 where they pass and a leak is high
   leaktap run --sink ndjson:leaks.ndjson -- npm test  leaks into a file, too
+  leaktap run --sink junit:leaks.xml -- pytest        as test cases for a build server; also sarif:FILE
 
 The command runs in a network namespace of its own: its traffic and nobody else's is seen. It
 reaches what listens on this machine's loopback at the same ports, and other machines over IPv4
