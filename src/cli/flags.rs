@@ -256,15 +256,8 @@ pub(super) struct Capture {
     /// Take frames for other machines too
     #[arg(long, help_heading = "Capture")]
     pub(super) promiscuous: bool,
-    /// Tell what this process leaks or gets, and all that it starts (repeats)
-    #[arg(long, value_name = "PID", help_heading = "What is reported")]
-    pid: Vec<u32>,
-    /// Tell what this container or pod leaks or gets, by how its identifier begins (repeats)
-    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new(), help_heading = "What is reported")]
-    container: Vec<String>,
-    /// Tell what this control group and those below it leak or get (repeats)
-    #[arg(long, value_name = "PATH", value_parser = NonEmptyStringValueParser::new(), help_heading = "What is reported")]
-    cgroup: Vec<String>,
+    #[command(flatten)]
+    chosen: Chosen,
     /// Put a sink's file aside before it grows over so many MiB
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 30), help_heading = "Output")]
     rotate_size: Option<u64>,
@@ -391,10 +384,37 @@ impl Report {
     }
 }
 
+/// Whose leaks are told, of live traffic.
+#[derive(Debug, Default, Args)]
+struct Chosen {
+    /// Tell what this process leaks or gets, and all that it starts (repeats)
+    #[arg(long, value_name = "PID", help_heading = "What is reported")]
+    pid: Vec<u32>,
+    /// Tell what this container or pod leaks or gets, by how its identifier begins (repeats)
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new(), help_heading = "What is reported")]
+    container: Vec<String>,
+    /// Tell what this control group and those below it leak or get (repeats)
+    #[arg(long, value_name = "PATH", value_parser = NonEmptyStringValueParser::new(), help_heading = "What is reported")]
+    cgroup: Vec<String>,
+}
+
+impl Chosen {
+    fn selection(&self) -> Selection {
+        Selection { pids: self.pid.clone(), containers: self.container.clone(), cgroups: self.cgroup.clone() }
+    }
+}
+
+impl Watch {
+    /// Whose leaks are told.
+    pub(super) fn selection(&self) -> Selection {
+        self.chosen.selection()
+    }
+}
+
 impl Capture {
     /// Whose leaks are told.
     pub(super) fn selection(&self) -> Selection {
-        Selection { pids: self.pid.clone(), containers: self.container.clone(), cgroups: self.cgroup.clone() }
+        self.chosen.selection()
     }
 
     /// How the files of sinks are put aside.
@@ -413,7 +433,7 @@ pub(super) struct Watch {
     #[arg(short, long = "interface", value_name = "IFACE", help_heading = "Watch", conflicts_with = "read")]
     pub(super) interface: Vec<String>,
     /// Look at a capture file or a folder of them instead (repeats)
-    #[arg(short, long, value_name = "FILE", help_heading = "Watch")]
+    #[arg(short, long, value_name = "FILE", help_heading = "Watch", conflicts_with = "Chosen")]
     pub(super) read: Vec<PathBuf>,
     /// Read files so many times as fast as they were captured: 1, 0.5, 10, max [default: max]
     #[arg(long, value_name = "N", value_parser = speed, help_heading = "Watch")]
@@ -437,6 +457,8 @@ pub(super) struct Watch {
     /// Take frames for other machines too
     #[arg(long, help_heading = "Watch")]
     pub(super) promiscuous: bool,
+    #[command(flatten)]
+    chosen: Chosen,
     #[command(flatten)]
     pub(super) detection: Detection,
 }
@@ -660,6 +682,7 @@ mod tests {
             "leaktap scan a --jobs many",
             "leaktap watch -i lo -r a.pcap",
             "leaktap watch -r a.pcap --speed 0",
+            "leaktap watch -r a.pcap --pid 1",
             "leaktap watch --theme pink",
             "leaktap watch --reveal --never-reveal",
             "leaktap run",
