@@ -24,8 +24,8 @@ use crate::source::live::{self, Live, Member, Settings, Way};
 /// Runs the command.
 pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
     let config = &world.config;
-    if flags.fanout > 1 && flags.backend == Way::Pcap {
-        bail!("--fanout is the ring's: leave --backend pcap out");
+    if flags.fanout > 1 && matches!(flags.backend, Way::Pcap | Way::Ebpf) {
+        bail!("--fanout is the ring's: leave --backend out");
     }
     if let Some(expression) = &config.filter {
         filter::check(expression)?;

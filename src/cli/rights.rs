@@ -7,6 +7,7 @@ use super::flags::Capture;
 use super::telling::state_folder;
 use crate::privilege::{self, Capabilities, Confinement, Files, Wish};
 use crate::sink::{Place, Spec};
+use crate::source::live::Way;
 
 /// Where a system keeps what any program reads: names, certificates, its own state.
 const SYSTEM: [&str; 8] = ["/etc", "/usr", "/lib", "/lib64", "/run", "/proc", "/sys", "/dev"];
@@ -38,6 +39,7 @@ fn wish(flags: &Capture, outputs: &[Spec], world: &World<'_>) -> Wish {
         files: (!keeps("files")).then(|| files(outputs, world)),
         processes: !flags.no_processes,
         calls: !keeps("calls"),
+        attaches: flags.backend == Way::Ebpf,
     }
 }
 

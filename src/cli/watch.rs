@@ -22,7 +22,7 @@ use crate::config::{Config, When};
 use crate::model::Timestamp;
 use crate::model::secret::FingerprintKey;
 use crate::pipeline::{self, Courier, Options, Outcome, Pace, Until};
-use crate::process::{Attribution, Selection};
+use crate::process::Attribution;
 use crate::rule::RuleSet;
 use crate::sink::{Fsync, Place, Rotation, Spec, clean};
 use crate::source::live::{ANY, CALM, Live, Settings};
@@ -145,7 +145,7 @@ impl Looked {
             retire: CALM,
         };
         let open = capture::open_each(&words, &settings, 1)?;
-        Ok(Self::Live(open, capture::attribution(Selection::default())?.map(Box::new)))
+        Ok(Self::Live(open, capture::attribution(flags.selection())?.map(Box::new)))
     }
 
     fn name(&self, flags: &Flags) -> String {

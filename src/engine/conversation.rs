@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::content;
 use crate::flow::{Close, Interest, Loss, LossReason, Now, Piece, Receiver};
 use crate::model::finding::FlowText;
 use crate::model::{Direction, FlowKey, Side, Transport};
@@ -31,6 +32,8 @@ const LITTLE: usize = 4 << 10;
 const FOLLOWED: usize = 8;
 /// Segments of a stream of no known protocol in which encryption is still looked for.
 const PROBES: u8 = 8;
+/// Datagrams of a flow after which, where none was text, none is expected.
+const OPAQUE: u8 = 4;
 /// Conversations within one flow, each begun by the one before (CONNECT, Upgrade).
 const CONVERSATIONS: u32 = 16;
 
@@ -56,8 +59,6 @@ pub(crate) struct Conversation {
     /// Whether it is to be looked at before its bodies are whole.
     pub(super) noted: bool,
     rare: Option<Box<Rare>>,
-    /// Bytes of the exchanges remembered.
-    exchange_bytes: u32,
     /// What it was last reckoned to hold.
     held: u32,
     /// From where on what was kept, lent out while it is shown, is still needed; [`NOTHING`] where nothing is.
@@ -88,7 +89,7 @@ enum Known {
     Parsed,
     /// It is, and the parser is made again when something comes: it knew nothing yet. Of open flows most are so.
     Dormant,
-    /// Nobody knows it; so many segments were probed.
+    /// Nobody knows it; so many segments were probed, or datagrams were no text.
     Unknown(u8),
     /// Nobody knows it, and nothing else can come of it: searched as text.
     Opaque,
@@ -134,8 +135,8 @@ impl Exchange {
     }
 
     /// Bytes it held when it began.
-    fn weight(&self) -> u32 {
-        (self.text.len() + self.heads.as_ref().map_or(0, |heads| heads.asked_weight())) as u32
+    fn weight(&self) -> usize {
+        self.text.len() + self.heads.as_ref().map_or(0, |heads| heads.asked_weight())
     }
 
     fn part(&self, range: std::ops::Range<u32>) -> &[u8] {
@@ -191,7 +192,6 @@ impl Conversation {
             encrypted: false,
             noted: false,
             rare: None,
-            exchange_bytes: 0,
             held: 0,
             lent: NOTHING,
         }
@@ -280,7 +280,6 @@ impl Conversation {
         if self.exchanges.len() >= EXCHANGES {
             self.forget_exchange();
         }
-        self.exchange_bytes += exchange.weight();
         if self.exchanges.is_empty() {
             // Most flows have one at a time.
             self.exchanges.reserve_exact(1);
@@ -293,15 +292,16 @@ impl Conversation {
         if self.exchanges.is_empty() {
             return None;
         }
-        let oldest = self.exchanges.remove(0);
-        self.exchange_bytes = self.exchange_bytes.saturating_sub(oldest.weight());
-        Some(oldest)
+        Some(self.exchanges.remove(0))
     }
 
     /// Whether something of a body came that has to be looked at in time, and that is not known yet; it is now.
     pub(super) fn is_to_be_noted(&mut self) -> bool {
         let is_unseen = |body: &Option<Box<Body>>| body.as_ref().is_some_and(|body| body.is_unseen());
-        let is_due = || self.halves.iter().any(|half| is_unseen(&half.body) || is_unseen(&half.text));
+        let is_due = || {
+            self.halves.iter().any(|half| is_unseen(&half.body))
+                || self.rare.iter().flat_map(|rare| &rare.text).any(is_unseen)
+        };
         let is_new = !self.noted && is_due();
         self.noted |= is_new;
         is_new
@@ -313,7 +313,7 @@ impl Conversation {
         let kept = |half: &Half| half.kept.as_ref().map_or(0, |kept| kept.bytes.capacity());
         let halves: usize = self.halves.iter().map(|half| kept(half) + body(&half.body)).sum();
         let text: usize = self.rare.iter().flat_map(|rare| &rare.text).map(body).sum();
-        halves + text + self.exchange_bytes as usize
+        halves + text + self.exchanges.iter().map(Exchange::weight).sum::<usize>()
     }
 
     pub(super) fn exchange(&self, number: u32) -> Option<&Exchange> {
@@ -432,6 +432,14 @@ impl Receiver for Workshop {
         now: Now,
     ) {
         let Some(conversation) = state else { return };
+        if let Known::NotYet | Known::Unknown(_) = conversation.known {
+            let binary = if let Known::Unknown(binary) = conversation.known { binary } else { 0 };
+            match (content::is_hardly_text(bytes), binary + 1) {
+                (false, _) => conversation.known = Known::Opaque,
+                (true, OPAQUE) => self.not_wanted(key, now.time),
+                (true, _) => conversation.known = Known::Unknown(binary + 1),
+            }
+        }
         let direction = conversation.direction(sender);
         let carrier = Carrier { frame: now.frame, time: now.time };
         let mut marks = Marks::default();
@@ -527,9 +535,10 @@ impl Workshop {
         key: &FlowKey,
         conversation: Box<Conversation>,
         protocol: &'static Protocol,
-        _now: Now,
+        now: Now,
     ) {
         let mut conversation = conversation;
+        self.not_wanted(key, now.time);
         if let Some(left) = &mut self.left {
             left.insert(*key, protocol.name);
         }

@@ -18,7 +18,7 @@ use crate::model::pulse::Pulse;
 use crate::packet::{self, GivenUp};
 use crate::process::Attribution;
 use crate::rule::RuleSet;
-use crate::source::live::DRAIN;
+use crate::source::live::{DRAIN, Leave};
 use crate::source::{Live, Next, Source as _};
 
 use super::batch::{self, Batch};
@@ -80,6 +80,7 @@ pub fn capture(
         confine: options.confine.as_ref(),
         relief: AtomicU64::new(0),
         pulsed: options.pulse || options.metered,
+        leaves: interfaces.iter().filter_map(Live::leave).collect(),
     };
     let settings = options.settings(rules);
     let jobs = options.jobs.max(1);
@@ -140,6 +141,8 @@ struct State<'a> {
     relief: AtomicU64,
     /// Whether threads say how it goes.
     pulsed: bool,
+    /// Who takes flows out of what is captured.
+    leaves: Vec<Arc<dyn Leave>>,
 }
 
 impl State<'_> {
@@ -188,6 +191,9 @@ fn work(
     let mut engine = Engine::new(settings);
     engine.live_since(state.start);
     engine.glances(true);
+    if !state.leaves.is_empty() {
+        engine.note_unwanted();
+    }
     let mut source: Arc<str> = Arc::from("");
     let mut last = (0, Timestamp::default());
     let (mut edition, mut relief) = (0, 0);
@@ -239,6 +245,9 @@ fn work(
         }
         // Where there is no room for ticks time goes on by frames.
         engine.glance(last.0, last.1);
+        for (flow, since) in engine.unwanted() {
+            state.leaves.iter().for_each(|leave| leave.leave(&flow, since));
+        }
         tell(&mut engine, &source);
         if state.pulsed && told.elapsed() >= pulse::EVERY {
             told = Instant::now();
@@ -399,7 +408,11 @@ impl<'a> Reader<'a> {
         self.give_out();
         self.tell_given_up(&ended.given_up);
         self.count();
-        self.intake.stats().clone()
+        let mut stats = self.intake.stats().clone();
+        for (why, count) in self.live.unwanted().into_iter().filter(|&(_, count)| count > 0) {
+            *stats.not_inspected.entry(why.to_owned()).or_default() += count;
+        }
+        stats
     }
 
     fn give_out(&mut self) {
@@ -620,6 +633,7 @@ mod tests {
             confine: None,
             relief: AtomicU64::new(0),
             pulsed: false,
+            leaves: Vec::new(),
         };
         // An interface that is not there is waited for: no right is needed.
         let settings =
@@ -684,6 +698,7 @@ mod tests {
             confine: None,
             relief: AtomicU64::new(0),
             pulsed: false,
+            leaves: Vec::new(),
         };
         let past = Instant::now().checked_sub(2 * COUNT).unwrap();
         for (limit, asked) in [(Some(1), 1), (Some(u64::MAX), 0), (None, 0)] {

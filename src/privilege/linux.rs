@@ -41,7 +41,7 @@ pub(super) fn give_up(wish: &Wish, given: &mut Given) {
         },
     );
     if wish.calls {
-        note("system calls", calls());
+        note("system calls", calls(wish.attaches));
     }
     given.confinement = super::Confinement { inner: Arc::new(confinement) };
 }
@@ -221,11 +221,14 @@ fn refused() -> Vec<i64> {
     ]
 }
 
-fn calls() -> Result<Option<String>, String> {
+fn calls(attaches: bool) -> Result<Option<String>, String> {
     let architecture =
         std::env::consts::ARCH.try_into().map_err(|_| "this machine is not known".to_owned())?;
-    let rules: BTreeMap<i64, Vec<seccompiler::SeccompRule>> =
-        refused().into_iter().map(|call| (call, Vec::new())).collect();
+    let rules: BTreeMap<i64, Vec<seccompiler::SeccompRule>> = refused()
+        .into_iter()
+        .filter(|&call| !attaches || call != libc::SYS_bpf)
+        .map(|call| (call, Vec::new()))
+        .collect();
     let filter = SeccompFilter::new(
         rules,
         SeccompAction::Allow,

@@ -21,6 +21,8 @@ pub struct Wish {
     pub processes: bool,
     /// Whether system calls that no capture needs are refused from here on.
     pub calls: bool,
+    /// Of those `bpf(2)` stays: programs that are loaded are attached to interfaces that come later.
+    pub attaches: bool,
 }
 
 /// Which capabilities stay.

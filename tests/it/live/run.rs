@@ -143,6 +143,32 @@ fn megabytes_pass_the_way_out_whole() {
 }
 
 #[test]
+fn a_build_server_gets_sarif_and_junit() {
+    let Some(net) = Net::new() else { return };
+    // Reads the report as a build server does.
+    let read = "import sys, xml.etree.ElementTree as e\nroot = e.parse(sys.argv[1]).getroot()\n\
+                cases = list(root.iter('testcase'))\nfailed = [c for c in cases if c.find('failure') is not None]\n\
+                assert (int(root.get('tests')), int(root.get('failures'))) == (len(cases), len(failed))\n\
+                print(len(cases), len(failed), cases[0].get('classname'))";
+    let script = served(&format!("http://127.0.0.1:8099/?api_key={STRIPE}"));
+    for (level, script, code, told) in [
+        ("high", &*script, 1, "1 1 stripe-secret-key\n"),
+        ("critical", &*script, 0, "1 0 stripe-secret-key\n"),
+        ("high", "true", 0, "1 0 leaktap\n"),
+    ] {
+        let flags = ["--fail-on", level, "--sink", "junit:leaks.xml", "--sink", "sarif:leaks.sarif"];
+        let output = run(&net, &flags, script);
+        assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+        let read = net.command(0, "python3").args(["-c", read, "leaks.xml"]).output().unwrap();
+        let (out, said) = (String::from_utf8_lossy(&read.stdout), String::from_utf8_lossy(&read.stderr));
+        assert_eq!(out, told, "{level}: {said}");
+        let log: Value = serde_json::from_slice(&fs::read(net.path("leaks.sarif")).unwrap()).unwrap();
+        let results = log["runs"][0]["results"].as_array().unwrap().len();
+        assert_eq!(results, usize::from(script != "true"));
+    }
+}
+
+#[test]
 fn signals_are_passed_on() {
     let Some(net) = Net::new() else { return };
     for (signal, code) in [("TERM", 41), ("USR1", 42), ("HUP", 43), ("INT", 44)] {

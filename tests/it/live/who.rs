@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::net::{Net, Running};
-use super::{STRIPE, WAYS, leaking};
+use super::{STRIPE, leaking, ways};
 
 /// A client that stays until the leak is told.
 const SLOW: &str = r"
@@ -56,7 +56,7 @@ fn python(net: &Net, side: usize, script: &str, argument: &str) -> Running {
 fn both_ends_on_this_machine_are_named() {
     let Some(net) = Net::new() else { return };
     let _server = python(&net, 0, PATIENT, "");
-    for way in WAYS {
+    for way in ways() {
         let capture = net.capture(0, &["-i", "lo", "--backend", way]);
         let url = format!("{}&password=hunter22secret", leaking("127.0.0.1"));
         let client = python(&net, 0, SLOW, &url);
