@@ -14,12 +14,13 @@ use super::{Exit, World, on_terminal, rights, rules, signals};
 use crate::config::Config;
 use crate::model::finding::Finding;
 use crate::model::pulse::Pulse;
-use crate::pipeline::{self, Metrics, Options, Until, Watch};
+use crate::pipeline::{self, Metrics, Options, Sources, Until, Watch};
 use crate::privilege::Confinement;
 use crate::process::{Attribution, Selection};
 use crate::rule::RuleSet;
 use crate::source::filter;
 use crate::source::live::{self, Live, Member, Settings, Way};
+use crate::source::tls::{Tls, Toll};
 
 /// Runs the command.
 pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
@@ -39,8 +40,10 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
     let frames = Frames::open(world, &outputs, &[], Some(flags.rotation()))?;
     let options = Options { tape: frames.tape(), metered: flags.metrics.is_some(), ..options };
     let interfaces = open(flags, config)?;
+    let tls = if flags.tls { Some(tls(0)?) } else { None };
     let attribution = if flags.no_processes { None } else { attribution(flags.selection())? };
     let kernel = interfaces.len() as u64 * (u64::from(flags.buffer) << 20);
+    let toll = tls.as_ref().map(Tls::toll);
     let metrics = flags.metrics.map(|_| Metrics::new(kernel));
     let serve = match (&metrics, flags.metrics) {
         (Some(metrics), Some(address)) => {
@@ -63,14 +66,14 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
         start().context("cannot serve metrics")?;
         tracing::info!("metrics at http://{address}/metrics, and /health");
     }
-    let names: Vec<&str> = interfaces.iter().map(Live::name).collect();
+    let names: Vec<&str> = interfaces.iter().map(Live::name).chain(tls.iter().map(Tls::name)).collect();
     tracing::info!("capturing on {}", names.join(", "));
 
     let memory = flags.memory.map(|limit| limit << 20).or_else(half_of_memory);
     let until = Until { count: flags.count, duration: flags.duration, memory };
     let mut watching = Watching { config, reload, known, frames, metrics: metrics.clone() };
     let mut outcome = pipeline::capture(
-        interfaces,
+        Sources { interfaces, tls },
         in_force,
         &options,
         until,
@@ -83,6 +86,9 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
         },
         &mut watching,
     );
+    if let Some(toll) = toll {
+        say_toll(&toll);
+    }
     telling.finish();
     outcome.problems += watching.known.finish() + watching.frames.finish(&[], &options);
     Ok(telling::exit(outcome, config.fail_on, telling.failed))
@@ -106,6 +112,28 @@ pub(super) fn attribution(selection: Selection) -> anyhow::Result<Option<Attribu
             Ok(None)
         }
     }
+}
+
+/// Has clear text told of the programs in the network namespace with this inode (0: of all), and says so.
+pub(super) fn tls(namespace: u32) -> anyhow::Result<Tls> {
+    let tls = Tls::open(namespace)?;
+    let whose = if namespace == 0 { "programs on this machine" } else { "the command" };
+    let files = tls.standing().files.iter().map(|(family, files)| format!("{files} of {family}"));
+    let files: Vec<String> = files.collect();
+    let files = if files.is_empty() { "none yet".to_owned() } else { files.join(", ") };
+    tracing::warn!(
+        "--tls reads the clear text that {whose} send and receive over TLS (libraries and programs watched: {files})"
+    );
+    for refused in &tls.standing().refused {
+        tracing::warn!("tls: {refused}");
+    }
+    Ok(tls)
+}
+
+/// What reading clear text came to.
+pub(super) fn say_toll(toll: &Toll) {
+    let (calls, bytes) = toll.so_far();
+    tracing::info!("tls: {calls} calls, {bytes} bytes of clear text");
 }
 
 /// Every interface, each once, with as many readers as asked for.

@@ -232,13 +232,23 @@ pub(super) struct Scan {
 #[derive(Debug, Args)]
 pub(super) struct Capture {
     /// Capture on this interface: a name, an address, or any (repeats; `leaktap interfaces` lists them)
-    #[arg(short, long = "interface", value_name = "IFACE", required = true, help_heading = "Capture")]
+    #[arg(
+        short,
+        long = "interface",
+        value_name = "IFACE",
+        required_unless_present = "tls",
+        help_heading = "Capture"
+    )]
     pub(super) interface: Vec<String>,
     /// How frames are captured: auto (the ring, else pcap), pcap (libpcap), ring (the kernel's packet ring, Linux), ebpf (a program in
     /// the kernel, which hands up no more of a flow once it is known to be encrypted; Linux)
     #[arg(long, value_name = "WAY", value_parser = PossibleValuesParser::new(WAYS).map(|way| way_of(&way)), default_value = "auto",
         hide_possible_values = true, hide_default_value = true, help_heading = "Capture")]
     pub(super) backend: Way,
+    /// Read the clear text of TLS, too, where programs of this machine hand it to OpenSSL, BoringSSL, GnuTLS, NSS or Go: what leaks
+    /// in spite of TLS is told (needs the feature ebpf, CAP_BPF and CAP_PERFMON)
+    #[arg(long, help_heading = "Capture")]
+    pub(super) tls: bool,
     /// End after so long: 90, 90s, 15m, 2h, 1d
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Capture")]
     pub(super) duration: Option<Duration>,
@@ -436,6 +446,10 @@ pub(super) struct Watch {
     /// Read files so many times as fast as they were captured: 1, 0.5, 10, max [default: max]
     #[arg(long, value_name = "N", value_parser = speed, help_heading = "Watch")]
     pub(super) speed: Option<f32>,
+    /// Read the clear text of TLS, too, where programs of this machine hand it to OpenSSL, BoringSSL, GnuTLS, NSS or Go: what leaks
+    /// in spite of TLS is told (needs the feature ebpf, CAP_BPF and CAP_PERFMON)
+    #[arg(long, help_heading = "Watch", conflicts_with = "read")]
+    pub(super) tls: bool,
     /// Never show the value of a secret, whatever key is pressed; none is kept
     #[arg(long, help_heading = "Watch", conflicts_with = "reveal")]
     pub(super) never_reveal: bool,
@@ -464,6 +478,10 @@ pub(super) struct Watch {
 #[cfg(target_os = "linux")]
 #[derive(Debug, Args)]
 pub(super) struct Run {
+    /// Read the clear text of TLS, too, where programs of the command hand it to OpenSSL, BoringSSL, GnuTLS, NSS or Go: what leaks
+    /// in spite of TLS is told (needs the feature ebpf, CAP_BPF and CAP_PERFMON)
+    #[arg(long, help_heading = "Capture")]
+    pub(super) tls: bool,
     /// The command, and what it is given
     #[arg(value_name = "COMMAND", required = true, last = true)]
     pub(super) command: Vec<OsString>,

@@ -34,10 +34,14 @@ fn wish(flags: &Capture, outputs: &[Spec], world: &World<'_>) -> Wish {
         capabilities: if keeps("capabilities") {
             Capabilities::Kept
         } else {
-            Capabilities::Only { capturing: keeps("raw"), processes: !flags.no_processes }
+            Capabilities::Only {
+                capturing: keeps("raw"),
+                processes: !flags.no_processes,
+                programs: flags.tls,
+            }
         },
         files: (!keeps("files")).then(|| files(outputs, world)),
-        processes: !flags.no_processes,
+        processes: !flags.no_processes || flags.tls,
         calls: !keeps("calls"),
         attaches: flags.backend == Way::Ebpf,
     }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use nix::unistd::{Pid, getpgrp, tcgetpgrp};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
-use super::capture::attribution;
+use super::capture::{self, attribution};
 use super::flags::Run;
 use super::frames::Frames;
 use super::known::Known;
@@ -27,7 +28,7 @@ use super::telling::{self, Telling};
 use super::{Exit, World, rules};
 use crate::model::finding::Finding;
 use crate::namespace::{self, Ports, Relay};
-use crate::pipeline::{self, Options, Outcome, Until, Watch};
+use crate::pipeline::{self, Options, Outcome, Sources, Until, Watch};
 use crate::process::Selection;
 use crate::sink::{Place, Rotation};
 use crate::source::filter;
@@ -87,6 +88,7 @@ pub(super) fn run(flags: &Run, world: &World<'_>) -> anyhow::Result<Exit> {
             let interfaces: Result<Vec<Live>, _> =
                 inside.interfaces().into_iter().map(|name| Live::open(name, &settings, None)).collect();
             let interfaces = interfaces?;
+            let tls = if flags.tls { Some(capture::tls(own_namespace())?) } else { None };
             let attribution = attribution(Selection::default())?;
             // The relay runs before the command does: nobody is refused who comes early.
             let (joined, is_joined) = mpsc::channel::<()>();
@@ -95,7 +97,7 @@ pub(super) fn run(flags: &Run, world: &World<'_>) -> anyhow::Result<Exit> {
             let child = start(&flags.command)?;
             let waiting = scope.spawn(move || wait(child, signals, stop));
             let outcome = pipeline::capture(
-                interfaces,
+                Sources { interfaces, tls },
                 in_force,
                 options,
                 Until::default(),
@@ -128,6 +130,13 @@ pub(super) fn run(flags: &Run, world: &World<'_>) -> anyhow::Result<Exit> {
     telling.finish();
     let problems = outcome.problems + watching.known.finish() + watching.frames.finish(&[], &options);
     Ok(exit(status, telling::exit(Outcome { problems, ..outcome }, config.fail_on, telling.failed)))
+}
+
+/// The network namespace of this thread, by inode.
+fn own_namespace() -> u32 {
+    let namespace = fs::metadata("/proc/thread-self/ns/net");
+    // The kernel's own numbers of namespaces are as long.
+    namespace.map_or(0, |namespace| namespace.ino() as u32)
 }
 
 fn start(words: &[OsString]) -> anyhow::Result<Child> {

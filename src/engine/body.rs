@@ -47,6 +47,7 @@ pub(super) struct Body {
     /// Whether something came since it was last looked at while under way.
     unseen: bool,
     /// What was told while it was under way.
+    #[expect(clippy::box_collection, reason = "hardly any body has it")]
     told: Option<Box<HashSet<FindingId>>>,
     window: usize,
     /// Bytes that it will have, as its head says.

@@ -368,6 +368,24 @@ impl Conversation {
     }
 }
 
+impl Workshop {
+    /// A connection begins whose clear text is seen, though the wire carries it encrypted.
+    pub(super) fn open_plain(&mut self, key: &FlowKey, now: Now) -> State {
+        let mut state = self.open(key, None, now);
+        if let Some(conversation) = &mut state {
+            conversation.encrypted = true;
+        }
+        state
+    }
+}
+
+impl Conversation {
+    /// Its flow has another key from here on, in which the sides are the other way round.
+    pub(super) fn turn_sides(&mut self) {
+        self.client = self.client.other();
+    }
+}
+
 impl Receiver for Workshop {
     type State = State;
 

@@ -15,6 +15,7 @@ mod intake;
 mod known;
 mod marks;
 mod pending;
+mod plain;
 mod stats;
 mod story;
 mod tap;
@@ -30,7 +31,7 @@ pub use stats::Stats;
 use crate::flow::{Limits, Now, Table};
 use crate::model::finding::{Finding, FlowText};
 use crate::model::secret::FingerprintKey;
-use crate::model::{Direction, FlowKey, Origins, Timestamp};
+use crate::model::{Direction, FlowKey, Origins, Plain, Timestamp};
 use crate::packet::Packet;
 use crate::rule::{Occurrence, RuleSet};
 
@@ -127,6 +128,7 @@ pub struct Released {
 /// Looks into the flows of some shards.
 pub struct Engine {
     tables: Vec<Table<Workshop>>,
+    plain: Vec<plain::Flows>,
     workshop: Workshop,
     limits: Limits,
 }
@@ -173,6 +175,7 @@ impl Engine {
         };
         Self {
             tables: (0..SHARDS).map(|_| Table::new(limits)).collect(),
+            plain: (0..SHARDS).map(|_| plain::Flows::default()).collect(),
             workshop: Workshop {
                 inspector: Inspector::new(
                     Arc::clone(&settings.rules),
@@ -217,6 +220,14 @@ impl Engine {
             Packet::Udp(datagram) => table.datagram(datagram, now, &mut self.workshop),
             _ => {}
         }
+    }
+
+    /// Takes clear text of `shard` (see [`Intake::plain`]); no wire has carried it so. It is told as encrypted, and of it only
+    /// what leaks all the same.
+    pub fn plain(&mut self, shard: usize, plain: &Plain<'_>) {
+        self.workshop.at(shard, Now { frame: plain.number, time: plain.time });
+        let Some(flows) = self.plain.get_mut(shard) else { return };
+        flows.take(plain, self.limits.flows, &mut self.workshop);
     }
 
     /// Lets capture time go on to `time` though no frame came: what has waited long enough is told, silent flows are closed.
@@ -286,6 +297,9 @@ impl Engine {
             self.workshop.shard = shard;
             self.workshop.frame = u64::MAX;
             table.finish(Now { frame, time }, &mut self.workshop);
+            if let Some(flows) = self.plain.get_mut(shard) {
+                flows.finish(Now { frame, time }, &mut self.workshop);
+            }
             *table = Table::new(self.limits);
             let left = self.workshop.pending.get_mut(shard).map(std::mem::take).map(Pending::into_all);
             for finding in left.into_iter().flatten() {
@@ -307,7 +321,7 @@ impl Engine {
     /// Flows at present.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.tables.iter().map(Table::len).sum()
+        self.tables.iter().map(Table::len).chain(self.plain.iter().map(plain::Flows::len)).sum()
     }
 
     /// Bytes that early segments, heads and bodies hold.

@@ -155,6 +155,16 @@ impl<'a> Tap<'a> {
         self.workshop.tell(self.conversation, exchange, findings, self.now);
     }
 
+    /// Whether an answer over TLS lets the next request go in clear (RFC 6797 section 7.1). Of names only: addresses have no
+    /// such policy (section 8.1.1). The first answer of a connection tells as much as all.
+    fn lacks_hsts(&self, exchange: u32, head: &ResponseHead<'_>) -> bool {
+        self.conversation.encrypted
+            && exchange == 1
+            && (200..400).contains(&head.status)
+            && header(head.headers, "strict-transport-security").is_none()
+            && self.conversation.exchange(exchange).is_some_and(|known| is_name(known.host()))
+    }
+
     fn finish_body(&mut self, direction: Direction) {
         if let Some(mut body) = self.conversation.half(direction).body.take() {
             self.decode(direction, &mut body, true, 0);
@@ -384,6 +394,10 @@ impl Output for Tap<'_> {
             });
             self.workshop.release_answered(number, exchange, Some(head.status), heads);
         }
+        if self.lacks_hsts(exchange, head) {
+            let evidence = format!("{} {} without Strict-Transport-Security", head.version, head.status);
+            self.signal(Direction::ToClient, "tls-without-hsts", evidence.as_bytes());
+        }
         if self.is_of_interest(head.bytes, head.headers, b"", true) {
             self.head(exchange, Some(head.status), head.bytes, |out| content::head::response(head, out));
         }
@@ -460,6 +474,14 @@ impl Output for Tap<'_> {
         self.workshop.inspector.signal(rule, surface, evidence, carried);
         self.head(exchange, None, b"", |_| ());
     }
+}
+
+/// Whether a Host header names a host that others can have for their own: no address, not this machine.
+fn is_name(host: &[u8]) -> bool {
+    let Ok(host) = std::str::from_utf8(host) else { return false };
+    let name = host.split(':').next().unwrap_or_default();
+    let is_local = name.eq_ignore_ascii_case("localhost");
+    !name.is_empty() && !name.starts_with('[') && !is_local && name.parse::<std::net::Ipv4Addr>().is_err()
 }
 
 /// Whether text is other bytes than those it was made from.

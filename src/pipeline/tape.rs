@@ -90,7 +90,7 @@ pub fn extract(
                     let comments = leaking.comments.get(&(name.to_string(), number));
                     take(&frame, &name, comments.map(Vec::as_slice).unwrap_or_default())?;
                 }
-                Ok(Next::Idle) | Err(_) => {}
+                Ok(Next::Plain(_) | Next::Idle) | Err(_) => {}
                 Ok(Next::End) => break,
             }
             if options.stop.load(Ordering::Relaxed) {

@@ -33,7 +33,7 @@ use self::ebpf::Watcher;
 use self::identity::{Identities, Identity};
 use self::table::Table;
 use crate::model::event::{End, Process};
-use crate::model::{FlowKey, Side, Transport};
+use crate::model::{FlowKey, Plain, Side, Transport};
 
 /// Connections remembered.
 const FLOWS: usize = 65_536;
@@ -135,6 +135,20 @@ impl Attribution {
     #[must_use]
     pub fn admits(&self, parties: &Parties) -> bool {
         self.selection.admits(parties)
+    }
+
+    /// Takes whose a connection is from clear text that its process handed to a library for TLS, or got from there.
+    pub fn told(&self, plain: &Plain<'_>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.learn(Connection {
+            local: plain.local,
+            remote: plain.remote,
+            listens: false,
+            pid: plain.pid,
+            uid: plain.uid,
+            namespace: 0,
+            name: plain.name.to_owned(),
+        });
     }
 
     /// Connections that were seen, each with whether it begins: looked up while those who have them are still there.
