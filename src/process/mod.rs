@@ -157,6 +157,11 @@ impl Attribution {
     /// Who is at the two ends of a connection.
     #[must_use]
     pub fn of(&self, key: FlowKey, client: Side) -> Parties {
+        if let Ok(watcher) = &self.watcher
+            && self.is_open(key)
+        {
+            watcher.catch_up();
+        }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let is_open = match state.flows.get(&key) {
             Some(known) => known.low.is_open() || known.high.is_open(),
@@ -175,6 +180,14 @@ impl Attribution {
             owner.identity().filter(|identity| identity.pid != self.own).cloned()
         };
         Parties { client: end(client), server: end(client.other()) }
+    }
+}
+
+impl Attribution {
+    /// Whether it is not known yet who is at an end of a connection.
+    fn is_open(&self, key: FlowKey) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.flows.get(&key).is_none_or(|known| known.low.is_open() || known.high.is_open())
     }
 }
 
@@ -197,6 +210,10 @@ impl State {
         let end = if side == Side::Low { &mut known.low } else { &mut known.high };
         if !connection.listens || end.is_open() {
             *end = Owner::Process(identity, connection.listens);
+        }
+        if !connection.listens {
+            // A SYN may have been sent again and again: who connected is told before who is asked.
+            known.since = Instant::now();
         }
     }
 
