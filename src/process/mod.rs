@@ -52,7 +52,7 @@ pub struct Attribution {
 
 #[derive(Debug)]
 struct State {
-    /// Whether the kernel tells connections.
+    /// Whether the kernel tells every TCP connection.
     is_told: bool,
     diag: Diag,
     table: Table,
@@ -116,7 +116,9 @@ impl Attribution {
                 learning.lock().unwrap_or_else(PoisonError::into_inner).learn(connection);
             }
         });
-        state.lock().unwrap_or_else(PoisonError::into_inner).is_told = watcher.is_ok();
+        state.lock().unwrap_or_else(PoisonError::into_inner).is_told = watcher
+            .as_ref()
+            .is_ok_and(|watcher| watcher.programs.iter().all(|program| program.refused.is_none()));
         Ok(Self { state, watcher, selection, own: std::process::id() })
     }
 
@@ -142,9 +144,12 @@ impl Attribution {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut new = Vec::new();
         for &(key, begins) in seen {
+            // Of whom nothing was told, they are nobody's here; should they leak, they are looked up all the same.
+            if state.is_told && key.transport() == Transport::Tcp {
+                continue;
+            }
             let known = state.flows.get(&key);
-            // What the kernel tells is newer than any packet.
-            let is_old = |known: &Known| begins && !state.is_told && known.since.elapsed() > ANEW;
+            let is_old = |known: &Known| begins && known.since.elapsed() > ANEW;
             if known.is_none_or(is_old) {
                 let fresh = Known { low: Owner::Nobody, high: Owner::Nobody, since: Instant::now() };
                 state.insert(key, fresh);
