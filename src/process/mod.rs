@@ -206,19 +206,14 @@ impl State {
             let user = self.identities.user(connection.uid);
             Arc::new(Identity::gone(connection.pid, connection.name, connection.uid, user))
         });
-        let known = self.flows.get(&key).map(|known| known.since.elapsed());
-        // Of a connection that had these ends before nothing holds any more.
-        if known.is_none_or(|age| connection.listens && age > ANEW) {
+        if !self.flows.contains_key(&key) {
             self.insert(key, Known { low: Owner::Nobody, high: Owner::Nobody, since: Instant::now() });
         }
         let Some(known) = self.flows.get_mut(&key) else { return };
         let end = if side == Side::Low { &mut known.low } else { &mut known.high };
-        if !connection.listens || end.is_open() {
+        // Where its queue is full a server has a connection seconds after the client has: of the other end that says nothing.
+        if !connection.listens || end.is_open() || known.since.elapsed() > ANEW {
             *end = Owner::Process(identity, connection.listens);
-        }
-        if !connection.listens {
-            // A SYN may have been sent again and again: who connected is told before who is asked.
-            known.since = Instant::now();
         }
     }
 
