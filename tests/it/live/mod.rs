@@ -4,6 +4,7 @@ mod ends;
 pub(crate) mod net;
 mod operations;
 mod pipes;
+mod programs;
 mod rights;
 mod run;
 mod sinks;

@@ -19,7 +19,7 @@ time.sleep(60)
 ";
 
 /// A server that leaves its connections open.
-const PATIENT: &str = r"
+pub(super) const PATIENT: &str = r"
 import http.server as h, time
 class H(h.SimpleHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
@@ -44,7 +44,7 @@ print('ready', flush=True)
 signal.pause()
 ";
 
-fn python(net: &Net, side: usize, script: &str, argument: &str) -> Running {
+pub(super) fn python(net: &Net, side: usize, script: &str, argument: &str) -> Running {
     let mut command = net.command(side, "python3");
     command.args(["-c", script, argument]);
     let running = Running::start(command);
@@ -250,7 +250,7 @@ fn a_storm_of_clients_that_die_at_once_hides_no_leak_and_names_nobody_wrongly() 
 }
 
 /// Whether the kernel tells of connections; why not is printed.
-fn is_told(net: &Net) -> bool {
+pub(super) fn is_told(net: &Net) -> bool {
     let (_, checks, _) = net.leaktap(0, &["doctor", "--format", "json"]).ended();
     let check = checks[0].as_array().unwrap().iter().find(|check| check["name"] == "ebpf").unwrap().clone();
     if check["ok"] != true {

@@ -7,6 +7,7 @@
 #define CPUS 64
 #define BUCKETS (1 << 14)
 #define TAGS 7
+#define FRESH (1 << 14)
 /* Flows of datagrams have no end: they are left for 2^36 ns, about a minute. */
 #define MINUTE 36
 /* Bytes before a frame in its record, and of a Linux "cooked" header, version 2. */
@@ -45,6 +46,8 @@ struct {
 	__u64 unused[5];
 	struct counts counts[CPUS];
 	struct bucket buckets[BUCKETS];
+	/* Connections that have begun and carried nothing yet. */
+	__u64 fresh[FRESH];
 } shared;
 
 struct {
@@ -80,9 +83,35 @@ static __always_inline struct bucket *bucket(__u64 tag)
 	return &shared.buckets[tag >> 16 & (BUCKETS - 1)];
 }
 
-static __always_inline enum way tcp(struct tcp *head, __u64 ends, __u32 payload)
+/* Whether a connection begins as TLS does (RFC 8446 sections 4 and 5.1): a record, in it a ClientHello of that length, its version. Never
+ * more than `probe` of src/protocol/tls.rs takes for TLS: what is left here would be left there. */
+static __always_inline int is_hello(void *at, void *past)
 {
-	__u64 own = tag(ends, 6);
+	__u8 *bytes = at;
+
+	return at + 11 <= past && bytes[0] == 0x16 && bytes[1] == 3 && bytes[2] <= 4 && bytes[5] == 1 && bytes[6] == 0 &&
+	       bytes[9] == 3 && bytes[10] <= 3 && bytes[3] <= 0x40 &&
+	       (bytes[3] << 8 | bytes[4]) == (bytes[7] << 8 | bytes[8]) + 4;
+}
+
+/* `shared::leave` of kernel.rs does the same where the engine has seen it. */
+static __always_inline void leave(struct bucket *place, __u64 own)
+{
+	__u32 victim = own >> 8 & 7;
+	int i;
+
+	for (i = 0; i < TAGS; i++)
+		if (!place->tags[i]) {
+			place->tags[i] = own;
+			return;
+		}
+	/* Where all are taken, one of them is looked into again. */
+	place->tags[victim < TAGS ? victim : 0] = own;
+}
+
+static __always_inline enum way tcp(struct tcp *head, void *past, __u64 ends, __u32 payload)
+{
+	__u64 own = tag(ends, 6), *fresh = &shared.fresh[own >> 32 & (FRESH - 1)];
 	struct bucket *place = bucket(own);
 	int i;
 
@@ -92,12 +121,26 @@ static __always_inline enum way tcp(struct tcp *head, __u64 ends, __u32 payload)
 		for (i = 0; i < TAGS; i++)
 			if (place->tags[i] == own)
 				place->tags[i] = 0;
+		*fresh = own;
 		return UP;
 	}
-	if (head->flags & (SYN | FIN | RST))
+	if (head->flags & (SYN | FIN | RST)) {
+		/* It will hardly say more: its place is free for others. */
+		if (!(head->flags & SYN))
+			for (i = 0; i < TAGS; i++)
+				if (place->tags[i] == own)
+					place->tags[i] = 0;
 		return UP;
+	}
 	if (!payload)
 		return BARE;
+	if (*fresh == own) {
+		*fresh = 0;
+		/* The first bytes go up all the same: they are what is told of the flow. */
+		if (is_hello((void *)head + ((head->offset >> 4) * 4 & 60), past))
+			leave(place, own);
+		return UP;
+	}
 	for (i = 0; i < TAGS; i++)
 		if (place->tags[i] == own)
 			return LEFT;
@@ -132,7 +175,7 @@ static __always_inline enum way transport(void *at, void *past, __u8 protocol, _
 			return UP;
 		ends = end(high[0], low[0], bpf_ntohs(head->ports.source)) + end(high[1], low[1], bpf_ntohs(head->ports.destination));
 		length = (head->offset >> 4) * 4;
-		return tcp(head, ends, behind > length ? behind - length : 0);
+		return tcp(head, past, ends, behind > length ? behind - length : 0);
 	case 17:
 		if ((void *)(ports + 1) > past)
 			return UP;
