@@ -34,6 +34,7 @@ pub struct Fragment<'a> {
     /// Bytes of it that were not captured.
     pub(super) cut: u32,
     pub(super) depth: u8,
+    pub(super) realm: u16,
 }
 
 /// What makes fragments one datagram's. Of IPv6 the protocol does not count (RFC 8200 section 4.5).
@@ -43,6 +44,8 @@ struct Key {
     destination: u128,
     identification: u32,
     protocol: Option<u8>,
+    /// The network that its tags and tunnels name.
+    realm: u16,
 }
 
 impl Fragment<'_> {
@@ -99,7 +102,7 @@ impl Fragment<'_> {
                 (last(low), last(high), None)
             }
         };
-        Key { source, destination, identification: self.identification, protocol }
+        Key { source, destination, identification: self.identification, protocol, realm: self.realm }
     }
 }
 
@@ -124,6 +127,7 @@ impl Default for Limits {
 pub struct Rebuilt {
     bytes: Vec<u8>,
     depth: u8,
+    realm: u16,
     /// Bytes on the wire; more than there are where the end is missing.
     original_len: u32,
     carriers: Vec<u64>,
@@ -133,7 +137,7 @@ impl Rebuilt {
     /// What it carries; more fragments, perhaps.
     #[must_use]
     pub fn packet(&self) -> Packet<'_> {
-        ip::by_version(&self.bytes, Around { missing: 0, depth: self.depth })
+        ip::by_version(&self.bytes, Around { missing: 0, depth: self.depth, realm: self.realm })
     }
 
     /// The frames of its fragments, as they came.
@@ -214,6 +218,7 @@ struct Head {
     /// Of IPv6 the protocol that the fragment at the start names counts.
     protocol: u8,
     depth: u8,
+    realm: u16,
 }
 
 impl Head {
@@ -226,7 +231,13 @@ impl Head {
         for (to, from) in bytes.iter_mut().zip(from) {
             *to = *from;
         }
-        Self { bytes, length: from.len() as u8, protocol: fragment.protocol, depth: fragment.depth }
+        Self {
+            bytes,
+            length: from.len() as u8,
+            protocol: fragment.protocol,
+            depth: fragment.depth,
+            realm: fragment.realm,
+        }
     }
 
     /// The header of a datagram of so many bytes of payload that is no fragment.
@@ -502,7 +513,13 @@ impl Datagram {
             bytes.extend_from_slice(piece);
         }
         let original_len = whole + u32::from(self.head.length);
-        Rebuilt { bytes, depth: self.head.depth, original_len, carriers: mem::take(&mut self.carriers) }
+        Rebuilt {
+            bytes,
+            depth: self.head.depth,
+            realm: self.head.realm,
+            original_len,
+            carriers: mem::take(&mut self.carriers),
+        }
     }
 
     /// Only what is needed to know its fragments again stays; how much less that is.
