@@ -28,7 +28,7 @@ use super::theme::Theme;
 use super::vault::Vault;
 use super::view;
 
-pub(super) use prompt::{Menu, Prompt};
+pub(super) use prompt::{Menu, Prompt, Reason};
 
 /// Leaks looked at in one go, so that nothing else waits long.
 const STEP: usize = 10_000;

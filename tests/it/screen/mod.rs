@@ -127,12 +127,16 @@ fn what_is_muted_is_kept_in_the_baseline_and_scan_honours_it() {
     let mut terminal = room.watch("any-sll", &["--baseline", "known.toml"]);
     terminal.shows("input.pcap · over");
     terminal.keys("/stripe\rmr");
+    terminal.shows("Why?");
+    terminal.keys("a test key until:2099-12-31\r");
     terminal.shows("muted stripe-secret-key");
     while !room.path("known.toml").exists() {
         std::thread::yield_now();
     }
     terminal.keys("q");
     assert!(terminal.end().success());
+    let kept = fs::read_to_string(room.path("known.toml")).unwrap();
+    assert!(kept.contains("reason = \"a test key\"") && kept.contains("expires = 2099-12-31"), "{kept}");
     let scan = room
         .command(&["scan", "input.pcap", "--format", "ndjson", "--baseline", "known.toml"])
         .output()
