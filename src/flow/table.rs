@@ -286,11 +286,13 @@ impl<R: Receiver> Table<R> {
             self.slots(hash, &segment.key).filter(|slot| self.flows.get(*slot).is_some_and(is)).min()
         };
         let own = find(&is_own);
-        if own.and_then(|slot| self.flows.get(slot)).is_some_and(|own| !is_reused(own)) {
+        let is_fitting = |flow: &Flow<R::State>| !is_reused(flow) && flow.carries(segment);
+        if own.and_then(|slot| self.flows.get(slot)).is_some_and(is_fitting) {
             return (own, None);
         }
-        match find(&|flow| flow.carries(segment)) {
-            Some(other) => (Some(other), own),
+        // What fragments were put together to has lost its realm.
+        match find(&is_fitting) {
+            Some(other) => (Some(other), own.filter(|_| is_syn)),
             None => (own, None),
         }
     }

@@ -169,7 +169,7 @@ const NETWORKS: &[(&str, &str, &str)] = &[
     (
         "both sides of a bridge that changes the VLAN, picked up in mid-stream",
         "A A 101 301 'abc' realm=1; A A 101 301 'abc' realm=2; B A 301 104 'ok' realm=2; B A 301 104 'ok' realm=1; A A 104 303 'def' realm=2",
-        "open -; A:abc; B:ok; A:def; A end; B end; close Finished",
+        "open ?; A:abc; B:ok; A:def; A end; B end; close Finished",
     ),
     (
         "each direction has a network of its own",
