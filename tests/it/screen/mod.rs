@@ -188,11 +188,11 @@ fn rules_are_read_again_when_their_file_changes_by_a_key_and_by_a_signal() {
         room.watch("slow-sender", &["--rules", "rules.toml", "--no-default-rules", "--speed", "0.01"]);
     terminal.shows("input.pcap · 0.01×");
     fs::write(room.path("rules.toml"), rule("first-rule") + &rule("second-rule")).unwrap();
-    terminal.shows("the rules were read again: 2 are in force");
+    terminal.shows("the rules were read again: 2 rules in force");
     fs::write(room.path("rules.toml"), "[[rules]]\nid = 7\n").unwrap();
     terminal.shows("the rules in force stay as they were");
     fs::write(room.path("rules.toml"), rule("third-rule")).unwrap();
-    terminal.shows("the rules were read again: 1 are in force");
+    terminal.shows("the rules were read again: 1 rule in force");
     terminal.keys("5");
     terminal.shows("in force");
     for way in ["HUP", "R"] {
@@ -201,7 +201,7 @@ fn rules_are_read_again_when_their_file_changes_by_a_key_and_by_a_signal() {
             "HUP" => terminal.signal(way),
             key => terminal.keys(key),
         }
-        terminal.shows("the rules were read again: 1 are in force");
+        terminal.shows("the rules were read again: 1 rule in force");
     }
     terminal.keys("q");
     let ended = terminal.end();
