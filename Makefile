@@ -12,7 +12,7 @@ FEATURES = $(if $(PCAP),,--no-default-features) $(if $(EBPF),--features ebpf)
 DIST   = target/dist
 MUSL   = x86_64-unknown-linux-musl
 
-.PHONY: help dist dist-check dist-files dist-deb dist-static demo test soak lint deny deps build bench bench-baseline bench-compare bench-live bench-stages quality captures pictures fuzz fuzz-deps fuzz-corpus clean
+.PHONY: help dist dist-check dist-files dist-deb dist-static demo test soak lint deny deps build bench bench-baseline bench-compare bench-live bench-screen bench-stages quality captures pictures fuzz fuzz-deps fuzz-corpus clean
 
 help:
 	@echo 'make demo      install what is missing, build, scan the captures that come with the project'
@@ -21,7 +21,7 @@ help:
 	@echo 'make lint      format, clippy, and make deny where cargo-deny is installed'
 	@echo 'make deny      licences, bans and sources of the dependencies'
 	@echo 'make bench     speed beside tcpdump, memory, and whether all is found; BENCH="--full bulk" for real sizes'
-	@echo 'make bench-stages | bench-baseline | bench-compare | bench-live   see docs/PERFORMANCE.md'
+	@echo 'make bench-stages | bench-baseline | bench-compare | bench-live | bench-screen   see docs/PERFORMANCE.md'
 	@echo 'make quality   false alarms per MB on the files of installed packages'
 	@echo 'make fuzz      every fuzz target (or TARGETS=) for TIME seconds each (default 60)'
 	@echo 'make captures  remake the captures from real clients and servers (root, tcpdump, nginx, curl, Python)'
@@ -95,6 +95,10 @@ bench-live: build
 	@command -v tcpreplay >/dev/null 2>&1 || apt-get -o DPkg::Lock::Timeout=300 install -y -q tcpreplay tcpdump iproute2
 	test -e $(LIVE_CAPTURES)/bulk.pcap || $(SCAN) --size 300 --runs 1 --write $(LIVE_CAPTURES) bulk small
 	benches/live/run $(LIVE_CAPTURES) $(LIVE)
+
+# What the screen of `watch` costs, with as many leaks as it holds.
+bench-screen: deps
+	$(CARGO) bench --locked $(FEATURES) --bench screen
 
 # What bench-compare compares with.
 bench-baseline: deps

@@ -14,6 +14,7 @@ use super::{Exit, World, on_terminal, rights, rules, signals};
 use crate::config::Config;
 use crate::model::finding::Finding;
 use crate::model::pulse::Pulse;
+use crate::model::shown::counted;
 use crate::pipeline::{self, Metrics, Options, Sources, Until, Watch};
 use crate::privilege::Confinement;
 use crate::process::{Attribution, Selection};
@@ -223,7 +224,8 @@ impl Watch for Watching<'_> {
         self.known.read_again();
         match rules::in_force(self.config) {
             Ok(rules) => {
-                tracing::warn!("the rules were read again: {} are in force", rules.rules().len());
+                let amount = counted(rules.rules().len() as u64, "rule");
+                tracing::warn!("the rules were read again: {amount} in force");
                 Some(Arc::new(rules))
             }
             Err(error) => {

@@ -38,10 +38,13 @@ impl Engine {
             && let Some((shard, key, _)) = flows.pop_front_if(|(_, _, since)| since.after(PATIENCE) <= time)
         {
             let Some(table) = self.tables.get_mut(shard) else { continue };
-            let Some(Some(conversation)) = table.state_mut(&key) else { continue };
             let now = Now { frame, time };
             self.workshop.at(shard, now);
-            left = left.saturating_sub(self.workshop.glance(&key, conversation, now));
+            table.each_state(&key, |state| {
+                if let Some(conversation) = state {
+                    left = left.saturating_sub(self.workshop.glance(&key, conversation, now));
+                }
+            });
         }
     }
 }

@@ -5,6 +5,7 @@ mod begin;
 mod live;
 mod meter;
 mod metrics;
+mod parts;
 mod pulse;
 mod queued;
 mod replay;

@@ -28,6 +28,7 @@ use self::plan::Level;
 use self::streams::{Stream, Tracker};
 use crate::model::finding::Finding;
 use crate::model::http::offset_in;
+use crate::model::shown::counted;
 use crate::model::{FlowKey, Frame, Secret, Transport};
 use crate::packet::{self, Packet};
 use crate::pipeline::{self, Flow, Options, Watch};
@@ -68,7 +69,7 @@ pub enum RedactError {
         most: usize,
     },
     /// Something is still found.
-    #[error("{0} leaks are still found in the copy, and it was removed; please report this")]
+    #[error("the copy still shows {}, and was removed; please report this", counted(*.0 as u64, "leak"))]
     Left(usize),
     /// A pattern of this program is wrong.
     #[error("a pattern is wrong: {0}")]

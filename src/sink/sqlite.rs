@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use super::{Fsync, Sink, line};
 use crate::model::Timestamp;
 use crate::model::event::{Event, Leak};
+use crate::model::shown::counted;
 
 /// Version of the tables, kept in `user_version`.
 const VERSION: i64 = 1;
@@ -241,7 +242,9 @@ impl Sink for Sqlite {
     fn finish(&mut self) -> io::Result<()> {
         self.flush().map_err(|error| match self.waiting.len() {
             0 => error,
-            left => io::Error::new(error.kind(), format!("{left} events are not in it: {error}")),
+            left => {
+                io::Error::new(error.kind(), format!("without {}: {error}", counted(left as u64, "event")))
+            }
         })
     }
 }

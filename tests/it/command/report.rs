@@ -92,7 +92,7 @@ fn what_is_no_event_is_said_with_its_line_and_the_rest_is_reported() {
     assert!(run.err.contains(": it is no event of leaktap"), "{}", run.err);
     assert!(run.err.contains("cannot read none.ndjson: No such file"), "{}", run.err);
     assert!(
-        run.err.contains("1 events are of a kind or version that this leaktap does not know"),
+        run.err.contains("1 event is of a kind or version that this leaktap does not know"),
         "{}",
         run.err
     );

@@ -127,12 +127,16 @@ fn what_is_muted_is_kept_in_the_baseline_and_scan_honours_it() {
     let mut terminal = room.watch("any-sll", &["--baseline", "known.toml"]);
     terminal.shows("input.pcap · over");
     terminal.keys("/stripe\rmr");
+    terminal.shows("Why?");
+    terminal.keys("a test key until:2099-12-31\r");
     terminal.shows("muted stripe-secret-key");
     while !room.path("known.toml").exists() {
         std::thread::yield_now();
     }
     terminal.keys("q");
     assert!(terminal.end().success());
+    let kept = fs::read_to_string(room.path("known.toml")).unwrap();
+    assert!(kept.contains("reason = \"a test key\"") && kept.contains("expires = 2099-12-31"), "{kept}");
     let scan = room
         .command(&["scan", "input.pcap", "--format", "ndjson", "--baseline", "known.toml"])
         .output()
@@ -184,11 +188,11 @@ fn rules_are_read_again_when_their_file_changes_by_a_key_and_by_a_signal() {
         room.watch("slow-sender", &["--rules", "rules.toml", "--no-default-rules", "--speed", "0.01"]);
     terminal.shows("input.pcap · 0.01×");
     fs::write(room.path("rules.toml"), rule("first-rule") + &rule("second-rule")).unwrap();
-    terminal.shows("the rules were read again: 2 are in force");
+    terminal.shows("the rules were read again: 2 rules in force");
     fs::write(room.path("rules.toml"), "[[rules]]\nid = 7\n").unwrap();
     terminal.shows("the rules in force stay as they were");
     fs::write(room.path("rules.toml"), rule("third-rule")).unwrap();
-    terminal.shows("the rules were read again: 1 are in force");
+    terminal.shows("the rules were read again: 1 rule in force");
     terminal.keys("5");
     terminal.shows("in force");
     for way in ["HUP", "R"] {
@@ -197,7 +201,7 @@ fn rules_are_read_again_when_their_file_changes_by_a_key_and_by_a_signal() {
             "HUP" => terminal.signal(way),
             key => terminal.keys(key),
         }
-        terminal.shows("the rules were read again: 1 are in force");
+        terminal.shows("the rules were read again: 1 rule in force");
     }
     terminal.keys("q");
     let ended = terminal.end();
