@@ -118,12 +118,16 @@ pub(super) fn attribution(selection: Selection) -> anyhow::Result<Option<Attribu
 /// Has clear text told of the programs in the network namespace with this inode (0: of all), and says so.
 pub(super) fn tls(namespace: u32) -> anyhow::Result<Tls> {
     let tls = Tls::open(namespace)?;
-    let whose = if namespace == 0 { "programs on this machine" } else { "the command" };
+    let who = if namespace == 0 {
+        "programs on this machine send and receive"
+    } else {
+        "the command sends and receives"
+    };
     let files = tls.standing().files.iter().map(|(family, files)| format!("{files} of {family}"));
     let files: Vec<String> = files.collect();
     let files = if files.is_empty() { "none yet".to_owned() } else { files.join(", ") };
     tracing::warn!(
-        "--tls reads the clear text that {whose} send and receive over TLS (libraries and programs watched: {files})"
+        "--tls reads the clear text that {who} over TLS (libraries and programs watched: {files})"
     );
     for refused in &tls.standing().refused {
         tracing::warn!("tls: {refused}");

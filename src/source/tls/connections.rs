@@ -66,10 +66,6 @@ struct Teller {
 }
 
 impl Connections {
-    pub(super) fn is_empty(&self) -> bool {
-        self.out.is_empty()
-    }
-
     pub(super) fn next(&mut self) -> Option<Piece> {
         self.out.pop_front()
     }

@@ -60,6 +60,7 @@ pub(super) struct Kernel {
     pub(super) counts: Arc<Counts>,
     pub(super) notes: Receiver<String>,
     pub(super) standing: Standing,
+    begins: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -73,11 +74,12 @@ impl Kernel {
         let (give, chunks) = bounded(CHUNKS);
         let (say, notes) = bounded(64);
         let (ready, is_ready) = mpsc::channel();
-        let (watched, counting) = (Arc::clone(&stop), Arc::clone(&counts));
+        let begins = Arc::new(AtomicBool::new(false));
+        let (watched, beginning, counting) = (Arc::clone(&stop), Arc::clone(&begins), Arc::clone(&counts));
         let run = move || match Taps::open(namespace) {
             Ok((mut taps, mut object)) => {
                 let _ = ready.send(Ok(taps.standing.clone()));
-                if let Err(error) = taps.run(&mut object, &watched, &counting, &give, &say) {
+                if let Err(error) = taps.run(&mut object, [&watched, &beginning], &counting, &give, &say) {
                     let _ = say.send(format!("tls: no clear text is told: {error}"));
                 }
             }
@@ -88,7 +90,14 @@ impl Kernel {
         let thread = thread::Builder::new().name("tls".to_owned()).spawn(run);
         let thread = thread.map_err(|error| Refused::other(error.to_string()))?;
         let standing = is_ready.recv().map_err(|_| Refused::other("it ended at once".to_owned()))??;
-        Ok(Self { chunks, counts, notes, standing, stop, thread: Some(thread) })
+        Ok(Self { chunks, counts, notes, standing, begins, stop, thread: Some(thread) })
+    }
+}
+
+impl Kernel {
+    /// The process has given up what it does not need: from here on files that come are watched, too.
+    pub(super) fn begin(&self) {
+        self.begins.store(true, Ordering::Release);
     }
 }
 
@@ -157,7 +166,9 @@ impl Taps {
         let mut found = Vec::new();
         taps.watch.of_system(&mut found);
         taps.watch.of_all(&mut found);
-        confine();
+        // As the process becomes another user's this thread keeps its rights, until it gives up those it does not need: before that
+        // it must have those that the change takes, as all threads.
+        let _ = caps::securebits::set_keepcaps(true);
         let (mut first, mut watched) = (None, 0);
         for found in found {
             match taps.attach(&mut object, &found) {
@@ -200,7 +211,7 @@ impl Taps {
     fn run(
         &mut self,
         object: &mut Object,
-        stop: &AtomicBool,
+        [stop, begins]: [&AtomicBool; 2],
         counts: &Counts,
         give: &Sender<Vec<u8>>,
         say: &Sender<String>,
@@ -229,6 +240,7 @@ impl Taps {
         let ring = ring.build()?;
         drop(maps);
         let mut counted = Instant::now();
+        let mut is_confined = false;
         loop {
             let is_last = stop.load(Ordering::Relaxed);
             // A signal interrupts it, and then the end is looked for. Few of those who tell wake it.
@@ -249,8 +261,10 @@ impl Taps {
                 self.watch.begun(pid);
             }
             let mut found = Vec::new();
-            if self.watch.is_due() {
-                rise();
+            if begins.load(Ordering::Acquire) && self.watch.is_due() {
+                if !std::mem::replace(&mut is_confined, true) {
+                    confine();
+                }
                 self.watch.look(&mut found);
             }
             for found in found {
@@ -274,8 +288,7 @@ impl Taps {
     }
 }
 
-/// This thread keeps of its rights what it takes to watch files that come later; it keeps that though the process becomes another
-/// user's.
+/// What is left of the rights of this thread is what it takes to watch files that come later, and is in effect.
 fn confine() {
     let wanted = [
         Capability::CAP_BPF,
@@ -285,17 +298,9 @@ fn confine() {
     ];
     let Ok(permitted) = caps::read(None, CapSet::Permitted) else { return };
     let left = permitted.intersection(&wanted.into_iter().collect()).copied().collect();
-    // Where something of it cannot be, it is as it was.
-    let _ = caps::securebits::set_keepcaps(true);
+    // What cannot be shows where a file cannot be watched.
     let _ = caps::set(None, CapSet::Effective, &left);
     let _ = caps::set(None, CapSet::Permitted, &left);
-}
-
-/// When the process has become another user's, what the thread kept is in effect again.
-fn rise() {
-    if let Ok(permitted) = caps::read(None, CapSet::Permitted) {
-        let _ = caps::set(None, CapSet::Effective, &permitted);
-    }
 }
 
 /// What all processors counted.

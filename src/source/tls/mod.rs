@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use caps::{CapSet, Capability};
 use crossbeam_channel::RecvTimeoutError;
 use nix::time::{ClockId, clock_gettime};
 
@@ -43,10 +44,20 @@ impl Refused {
     }
 
     fn of(error: &libbpf_rs::Error) -> Self {
-        let by_right = error.kind() == libbpf_rs::ErrorKind::PermissionDenied;
+        // A program that the kernel does not take is refused with the same words.
+        let by_right = error.kind() == libbpf_rs::ErrorKind::PermissionDenied && !may_load();
         // The chain says what the kernel said.
         Self { by_right, why: format!("{error:#}") }
     }
+}
+
+/// What it takes to read clear text of all programs.
+const RIGHTS: &str = "cap_net_raw,cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search";
+
+/// Whether this thread may load programs into the kernel and have them told of others.
+fn may_load() -> bool {
+    let has = |right| caps::has_cap(None, CapSet::Effective, right).unwrap_or(false);
+    has(Capability::CAP_SYS_ADMIN) || has(Capability::CAP_BPF) && has(Capability::CAP_PERFMON)
 }
 
 /// How it stands with what is watched.
@@ -76,6 +87,7 @@ pub struct Tls {
     /// Records, each behind its length, and where the next begins.
     chunk: Vec<u8>,
     at: usize,
+    is_begun: bool,
     connections: Connections,
     number: u64,
     bytes: u64,
@@ -94,10 +106,8 @@ impl Tls {
         let kernel = Kernel::start(namespace).map_err(|refused| {
             let interface = NAME.to_owned();
             if refused.by_right {
-                let help = format!(
-                    "reading clear text needs CAP_BPF and CAP_PERFMON; {}",
-                    rights::command_for("cap_net_raw,cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search")
-                );
+                let mend = rights::command_for(RIGHTS);
+                let help = format!("reading clear text needs CAP_BPF and CAP_PERFMON; {mend}");
                 SourceError::Rights { interface, help }
             } else {
                 let reason = format!("{} (--tls needs Linux 6.6 or later)", refused.why);
@@ -108,6 +118,7 @@ impl Tls {
             kernel,
             chunk: Vec::new(),
             at: 0,
+            is_begun: false,
             connections: Connections::default(),
             number: 0,
             bytes: 0,
@@ -166,16 +177,24 @@ impl Tls {
 
 impl Source for Tls {
     fn next(&mut self) -> Result<Next<'_>, SourceError> {
-        while self.connections.is_empty() {
-            if self.take().is_none() {
-                match self.kernel.chunks.recv_timeout(PATIENCE) {
-                    Ok(chunk) => (self.chunk, self.at) = (chunk, 0),
-                    Err(RecvTimeoutError::Timeout) => return Ok(Next::Idle),
-                    Err(RecvTimeoutError::Disconnected) => return Ok(Next::End),
-                }
+        self.kernel.begin();
+        let next = loop {
+            if let Some(next) = self.connections.next() {
+                break next;
             }
-        }
-        let Some(next) = self.connections.next() else { return Ok(Next::Idle) };
+            if self.take().is_some() {
+                continue;
+            }
+            // A chunk is over: what it gave goes on, whether or not more comes.
+            if std::mem::take(&mut self.is_begun) {
+                return Ok(Next::Idle);
+            }
+            match self.kernel.chunks.recv_timeout(PATIENCE) {
+                Ok(chunk) => (self.chunk, self.at, self.is_begun) = (chunk, 0, true),
+                Err(RecvTimeoutError::Timeout) => return Ok(Next::Idle),
+                Err(RecvTimeoutError::Disconnected) => return Ok(Next::End),
+            }
+        };
         self.number += 1;
         let what = match next.told {
             Told::Data(ref range) => Clear::Data(self.chunk.get(range.clone()).unwrap_or_default()),
@@ -219,10 +238,9 @@ fn offset() -> i64 {
 pub fn standing() -> Result<Standing, (String, String)> {
     match Tls::open(0) {
         Ok(tls) => Ok(tls.standing().clone()),
-        Err(SourceError::Rights { help, .. }) => {
-            let mend =
-                rights::command_for("cap_net_raw,cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search");
-            Err((help.split(';').next().unwrap_or_default().to_owned(), mend))
+        Err(SourceError::Rights { .. }) => {
+            let why = "this process may not load programs into the kernel".to_owned();
+            Err((why, rights::command_for(RIGHTS)))
         }
         Err(error) => Err((error.to_string(), "Linux 6.6 or later".to_owned())),
     }

@@ -32,6 +32,8 @@ enum function {
 	GO_TAKEN,
 	GO_CLOSING,
 };
+/* Where a library is given what was received: it may be asked to send first, which says less than that it is asked for clear text. */
+enum sure { UNKNOWN, GUESSED_SENDING, GUESSED, CERTAIN };
 enum direction { SENT, RECEIVED, HANDSHAKE };
 
 struct ends {
@@ -81,7 +83,7 @@ struct session {
 	__u64 born;
 	__u64 missing[2];
 	struct ends ends;
-	/* How the ends are known: 0 not, 1 a guess, 2 for certain. */
+	/* How well the ends are known: enum sure. */
 	__u32 sure;
 };
 
@@ -213,12 +215,12 @@ static __always_inline void bind(struct session *session, struct ends *ends, __u
 
 	if (!same) {
 		/* A session that is used again. */
-		if (session->sure == 2)
+		if (session->sure == CERTAIN)
 			session->born = bpf_ktime_get_ns();
 		__builtin_memcpy(&session->ends, ends, sizeof(*ends));
 	}
 	/* What was guessed twice is so. */
-	session->sure = sure == 2 || (same && session->sure) ? 2 : sure;
+	session->sure = same && session->sure == GUESSED && sure == GUESSED ? CERTAIN : sure;
 }
 
 static __always_inline void fill(struct head *head, __u64 id, struct session *session, __u32 what, __u32 direction)
@@ -334,7 +336,7 @@ static __always_inline void tell(__u64 id, __u64 buffer, __u64 length, __u32 dir
 }
 
 /* What a session sends through memory is not seen to be sent: what its thread received last is a guess. */
-static __always_inline void guess(__u64 id)
+static __always_inline void guess(__u64 id, __u32 sure)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 	struct received *last = bpf_map_lookup_elem(&recent, &thread);
@@ -345,9 +347,9 @@ static __always_inline void guess(__u64 id)
 		return;
 	if (bpf_ktime_get_ns() - last->time < FRESH) {
 		session = session_of(id, 1);
-		if (session && session->sure < 2) {
+		if (session && session->sure <= sure) {
 			__builtin_memcpy(&ends, &last->ends, sizeof(ends));
-			bind(session, &ends, 1);
+			bind(session, &ends, sure);
 		}
 	}
 	bpf_map_delete_elem(&recent, &thread);
@@ -369,8 +371,7 @@ static __always_inline int begin(__u64 session, __u64 buffer, __u64 got, __u32 d
 	}
 	if (!bpf_map_lookup_elem(&known, &pid))
 		bpf_map_update_elem(&known, &pid, &one, BPF_ANY);
-	if (direction != SENT)
-		guess(session);
+	guess(session, direction == SENT ? GUESSED_SENDING : GUESSED);
 	bpf_map_update_elem(&calls, &thread, &call, BPF_ANY);
 	return 0;
 }
@@ -461,7 +462,7 @@ static __always_inline void bind_go(__u64 id)
 	if (!sk || !is_tcp(sk))
 		return;
 	fill_ends(&ends, sk);
-	bind(session, &ends, 2);
+	bind(session, &ends, CERTAIN);
 }
 
 static __always_inline int go_handing(struct pt_regs *context)
@@ -572,7 +573,7 @@ static __always_inline int used(struct sock *sk, int bytes, int is_received)
 		if (!session || !is_tcp(sk))
 			return 0;
 		fill_ends(&ends, sk);
-		bind(session, &ends, 2);
+		bind(session, &ends, CERTAIN);
 		return 0;
 	}
 	if (!is_received || bytes <= 0 || !bpf_map_lookup_elem(&known, &pid) || !is_tcp(sk))

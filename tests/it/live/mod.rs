@@ -9,6 +9,8 @@ mod rights;
 mod run;
 mod sinks;
 mod tcx;
+#[cfg(feature = "ebpf")]
+mod tls;
 mod who;
 
 use std::process::Command;
@@ -80,7 +82,7 @@ const SOON: Duration = Duration::from_secs(1);
 fn a_leak_of_a_real_client_and_a_real_server_is_told_within_a_second() {
     let Some(net) = Net::new() else { return };
     let Some(_server) = net.flask(0) else { return };
-    for way in WAYS {
+    for way in ways() {
         for (interface, host, side) in [("lo", "127.0.0.1", 0), ("va", "10.9.0.1", 1), ("any", "10.9.0.1", 1)]
         {
             let case = format!("{way} {interface}");
