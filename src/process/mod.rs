@@ -245,6 +245,7 @@ impl State {
     /// Looks for the owners of what is open, with one reading of `/proc` for all of it.
     fn resolve(&mut self, keys: &[FlowKey]) {
         let mut wanted = HashSet::new();
+        // What other namespaces have the kernel tells, too.
         let mut foreign = false;
         for key in keys {
             for side in [Side::Low, Side::High] {
@@ -253,7 +254,8 @@ impl State {
                 }
             }
             foreign |= self.flows.get(key).is_some_and(|known| {
-                matches!((&known.low, &known.high), (Owner::Nobody, Owner::Nobody))
+                !self.is_told
+                    && matches!((&known.low, &known.high), (Owner::Nobody, Owner::Nobody))
                     && key.transport() == Transport::Tcp
             });
         }

@@ -204,6 +204,62 @@ fn nothing_is_left_behind() {
     assert_eq!(links(), before);
 }
 
+/// Children that connect, leak and are gone; then one that goes on by children of children, each gone at once, which nobody waits for.
+const STORM: &str = r"
+import os, socket, sys, time
+def leak(n):
+    s = socket.create_connection(('127.0.0.1', 8099))
+    s.sendall(b'GET /ok?n=%d&api_key=' % n + sys.argv[1].encode() + b' HTTP/1.0\r\n\r\n')
+    while s.recv(4096): pass
+children = []
+for n in range(200):
+    pid = os.fork()
+    if pid == 0:
+        leak(n)
+        os._exit(0)
+    children.append(pid)
+    if len(children) >= 30: os.waitpid(children.pop(0), 0)
+for pid in children: os.waitpid(pid, 0)
+if os.fork() == 0:
+    os.setsid()
+    while os.fork() == 0: time.sleep(0.002)
+";
+
+#[test]
+fn a_storm_of_forks_is_seen_whole_and_outlives_nothing() {
+    let Some(net) = Net::new() else { return };
+    net.write("ok", "ok");
+    net.write("storm.py", STORM);
+    let script = format!(
+        "readlink /proc/self/ns/net; python3 -u -m http.server 8099 >served 2>&1 & until grep -q Serving served; do :; done; \
+         python3 storm.py {STRIPE}"
+    );
+    let output = run(&net, &["--every", "--sink", "ndjson:leaks.ndjson"], &script);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let events = events(&net, "leaks.ndjson");
+    let asked = leaks(&events).into_iter().filter(|leak| leak["surface"] == "request.query");
+    let mut named = 0;
+    let mut seen = 0;
+    for leak in asked {
+        seen += 1;
+        let process = &leak["process"];
+        let client = if process["end"] == "client" { process } else { &process["peer"] };
+        named += usize::from(client["name"] == "python3");
+        assert!(client.is_null() || client["name"] == "python3", "{leak}");
+    }
+    assert_eq!(seen, 200);
+    assert!(named >= 198 || !super::who::is_told(&net), "{named} of 200");
+    // Nobody is in its namespace any more.
+    let namespace = String::from_utf8(output.stdout).unwrap();
+    let namespace = namespace.trim();
+    assert!(namespace.starts_with("net:["), "{namespace}");
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let own = fs::read_link(entry.path().join("ns/net")).unwrap_or_default();
+        assert_ne!(own, Path::new(namespace), "{:?} is left", entry.path());
+    }
+}
+
 #[test]
 fn a_user_without_rights_sees_the_loopback() {
     let Some(net) = Net::new() else { return };
