@@ -1,6 +1,7 @@
 //! Clear text of connections where no program can be loaded into the kernel: none.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use super::live::Drops;
 use super::{Next, Source, SourceError};
@@ -19,18 +20,18 @@ pub struct Standing {
 }
 
 /// What was read: there is none.
-pub enum Toll {}
+pub struct Toll(Infallible);
 
 impl Toll {
     /// Nothing.
     #[must_use]
     pub fn so_far(&self) -> (u64, u64) {
-        match *self {}
+        match self.0 {}
     }
 }
 
 /// Clear text of the programs on this machine: there can be none.
-pub enum Tls {}
+pub struct Tls(Infallible);
 
 impl Tls {
     /// # Errors
@@ -42,39 +43,39 @@ impl Tls {
     /// Nothing.
     #[must_use]
     pub fn name(&self) -> &str {
-        match *self {}
+        match self.0 {}
     }
 
     /// Nothing.
     #[must_use]
     pub fn standing(&self) -> &Standing {
-        match *self {}
+        match self.0 {}
     }
 
     /// Nothing.
     pub fn drops(&mut self) -> Drops {
-        match *self {}
+        match self.0 {}
     }
 
     /// Nothing.
     pub fn notes(&mut self) -> Vec<String> {
-        match *self {}
+        match self.0 {}
     }
 
     /// Nothing.
     #[must_use]
     pub fn toll(&self) -> Toll {
-        match *self {}
+        match self.0 {}
     }
 }
 
 impl Source for Tls {
     fn next(&mut self) -> Result<Next<'_>, SourceError> {
-        match *self {}
+        match self.0 {}
     }
 
     fn position(&self) -> u64 {
-        match *self {}
+        match self.0 {}
     }
 }
 
