@@ -8,26 +8,25 @@ use crate::model::finding::FlowText;
 use crate::model::{Direction, FlowKey, Side, Transport};
 use crate::protocol::{Parser, Protocol};
 
+mod exchange;
+mod room;
 mod stream;
 
+pub(super) use exchange::{Exchange, shown_part};
+#[cfg(test)]
+pub(super) use room::HELD;
 use stream::{Shown, Verdict};
 
 use super::body::Body;
 use super::inspect::Followed;
 use super::marks::{Carrier, Marks};
-use super::story::Heads;
 use super::tap::Tap;
-use super::{Report, SHARDS, Workshop};
+use super::{Report, Workshop};
 
 /// Bytes of an unfinished head (or of what a parser waits behind) that are kept for each direction.
 const KEPT: usize = 300 << 10;
-/// Exchanges without an answer that are remembered, and bytes of each one's target: far more than is ever shown of it.
+/// Exchanges without an answer that are remembered.
 const EXCHANGES: usize = 1000;
-const TARGET: usize = 8 << 10;
-/// Bytes that the conversations of one shard may hold: heads, bodies, decoders, exchanges.
-pub(super) const HELD: usize = (512 << 20) / SHARDS;
-/// A conversation that holds no more than this is let be.
-const LITTLE: usize = 4 << 10;
 /// Secrets of requests followed on one flow.
 const FOLLOWED: usize = 8;
 /// Segments of a stream of no known protocol in which encryption is still looked for.
@@ -108,59 +107,6 @@ pub(super) struct Half {
 pub(super) struct Kept {
     bytes: Vec<u8>,
     marks: Marks,
-}
-
-/// What later findings tell of an exchange.
-#[derive(Debug)]
-pub(super) struct Exchange {
-    pub(super) number: u32,
-    pub(super) status: Option<u16>,
-    pub(super) version: &'static str,
-    /// Method, host and target, one behind the other; where the host begins and the target.
-    text: Box<[u8]>,
-    host: u32,
-    target: u32,
-    /// Its heads, where somebody watches.
-    pub(super) heads: Option<Box<Heads>>,
-}
-
-impl Exchange {
-    /// Of a request that was seen; of others the parts are empty.
-    pub(super) fn new(number: u32, version: &'static str, method: &[u8], host: &[u8], target: &[u8]) -> Self {
-        let text = [method, host, shown_part(target)].concat().into_boxed_slice();
-        // Heads are shorter than that.
-        let host_at = method.len() as u32;
-        let target_at = host_at + host.len() as u32;
-        Self { number, status: None, version, text, host: host_at, target: target_at, heads: None }
-    }
-
-    /// Bytes it held when it began.
-    fn weight(&self) -> usize {
-        self.text.len() + self.heads.as_ref().map_or(0, |heads| heads.asked_weight())
-    }
-
-    fn part(&self, range: std::ops::Range<u32>) -> &[u8] {
-        self.text.get(range.start as usize..range.end as usize).unwrap_or_default()
-    }
-
-    pub(super) fn method(&self) -> &[u8] {
-        self.part(0..self.host)
-    }
-
-    pub(super) fn host(&self) -> &[u8] {
-        self.part(self.host..self.target)
-    }
-
-    pub(super) fn target(&self) -> &[u8] {
-        self.part(self.target..self.text.len() as u32)
-    }
-}
-
-/// What is remembered of a request target. One that is too long ends at a mark between its parts, so that no value is cut.
-pub(super) fn shown_part(target: &[u8]) -> &[u8] {
-    let Some(start) = target.get(..TARGET) else { return target };
-    let end = start.iter().rposition(|byte| matches!(byte, b'/' | b'?' | b'&' | b'#'));
-    start.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 
 /// Losses of one direction for one reason.
@@ -504,49 +450,6 @@ impl Receiver for Workshop {
 }
 
 impl Workshop {
-    /// Reckons what a conversation holds. Where the shard holds too much, the one at hand makes room.
-    fn reckon(&mut self, key: &FlowKey, conversation: &mut Conversation, sender: Side, now: Now) {
-        if !self.holds(conversation) || conversation.held as usize <= LITTLE {
-            return;
-        }
-        let direction = conversation.direction(sender);
-        let carrier = Carrier { frame: now.frame, time: now.time };
-        for all in [false, true] {
-            for direction in [direction, direction.reverse()] {
-                let mut marks = Marks::default();
-                Tap::new(self, conversation, key, now, &[], &mut marks, carrier).relieve(direction, all);
-            }
-            let kept = conversation.half(direction).kept();
-            if all && kept > LITTLE {
-                conversation.lose(direction, "memory-limit", kept as u64, now.frame);
-                self.interrupt(key, conversation, sender, Some(0), now);
-            }
-            if all {
-                while let Some(oldest) = conversation.forget_exchange() {
-                    self.release_exchange(conversation.number, oldest.number, oldest.status);
-                }
-            }
-            if !self.holds(conversation) {
-                return;
-            }
-        }
-    }
-
-    /// Whether the shard holds too much, after what this conversation holds was reckoned anew.
-    pub(super) fn holds(&mut self, conversation: &mut Conversation) -> bool {
-        let weight = conversation.weight();
-        let Some(held) = self.held.get_mut(self.shard) else { return false };
-        *held = (*held + weight).saturating_sub(conversation.held as usize);
-        conversation.held = u32::try_from(weight).unwrap_or(u32::MAX);
-        *held > HELD
-    }
-
-    fn holds_no_more(&mut self, conversation: &mut Conversation) {
-        if let Some(held) = self.held.get_mut(self.shard) {
-            *held = held.saturating_sub(std::mem::take(&mut conversation.held) as usize);
-        }
-    }
-
     /// A flow that is not looked into: what it showed so far is told, and nothing is kept.
     fn leave(
         &mut self,
