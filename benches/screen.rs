@@ -138,8 +138,11 @@ fn leak(template: &Leak, number: u64) -> News {
         secret.fingerprint = format!("{:064x}", number % 10_000);
     }
     if let Some(http) = &mut leak.http {
-        http.host =
-            Some(format!("{}{}.example.com", if number % 2 == 0 { "api" } else { "www" }, number % 100));
+        http.host = Some(format!(
+            "{}{}.example.com",
+            if number.is_multiple_of(2) { "api" } else { "www" },
+            number % 100
+        ));
     }
     let value = Some(Secret::new(format!("sk_live_madeUp{number:018}").as_bytes()));
     News::Leak(Box::new(Told { leak, value, story: None }))

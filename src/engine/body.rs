@@ -47,11 +47,15 @@ pub(super) struct Body {
     /// Whether something came since it was last looked at while under way.
     unseen: bool,
     /// What was told while it was under way.
-    told: Option<Box<HashSet<FindingId>>>,
+    told: Option<Box<Told>>,
     window: usize,
     /// Bytes that it will have, as its head says.
     expected: usize,
 }
+
+/// Findings of a body; hardly any body has some before it is whole.
+#[derive(Default)]
+struct Told(HashSet<FindingId>);
 
 enum Coding {
     /// Nothing seen yet.
@@ -293,13 +297,13 @@ impl Body {
 
     /// Whether a finding was not told yet; it is told now, while the body is under way.
     pub(super) fn tells(&mut self, id: FindingId) -> bool {
-        let told = self.told.get_or_insert_default();
+        let Told(told) = &mut **self.told.get_or_insert_default();
         told.len() >= TOLD || told.insert(id)
     }
 
     /// Whether a finding was told while the body was under way.
     pub(super) fn has_told(&self, id: FindingId) -> bool {
-        self.told.as_ref().is_some_and(|told| told.contains(&id))
+        self.told.as_ref().is_some_and(|told| told.0.contains(&id))
     }
 
     /// About how many bytes it holds.
