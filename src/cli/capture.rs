@@ -15,18 +15,19 @@ use crate::config::Config;
 use crate::model::finding::Finding;
 use crate::model::pulse::Pulse;
 use crate::model::shown::counted;
-use crate::pipeline::{self, Metrics, Options, Until, Watch};
+use crate::pipeline::{self, Metrics, Options, Sources, Until, Watch};
 use crate::privilege::Confinement;
 use crate::process::{Attribution, Selection};
 use crate::rule::RuleSet;
 use crate::source::filter;
 use crate::source::live::{self, Live, Member, Settings, Way};
+use crate::source::tls::{Tls, Toll};
 
 /// Runs the command.
 pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
     let config = &world.config;
-    if flags.fanout > 1 && flags.backend == Way::Pcap {
-        bail!("--fanout is the ring's: leave --backend pcap out");
+    if flags.fanout > 1 && matches!(flags.backend, Way::Pcap | Way::Ebpf) {
+        bail!("--fanout is the ring's: leave --backend out");
     }
     if let Some(expression) = &config.filter {
         filter::check(expression)?;
@@ -40,8 +41,10 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
     let frames = Frames::open(world, &outputs, &[], Some(flags.rotation()))?;
     let options = Options { tape: frames.tape(), metered: flags.metrics.is_some(), ..options };
     let interfaces = open(flags, config)?;
+    let tls = if flags.tls { Some(tls(0)?) } else { None };
     let attribution = if flags.no_processes { None } else { attribution(flags.selection())? };
     let kernel = interfaces.len() as u64 * (u64::from(flags.buffer) << 20);
+    let toll = tls.as_ref().map(Tls::toll);
     let metrics = flags.metrics.map(|_| Metrics::new(kernel));
     let serve = match (&metrics, flags.metrics) {
         (Some(metrics), Some(address)) => {
@@ -64,14 +67,14 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
         start().context("cannot serve metrics")?;
         tracing::info!("metrics at http://{address}/metrics, and /health");
     }
-    let names: Vec<&str> = interfaces.iter().map(Live::name).collect();
+    let names: Vec<&str> = interfaces.iter().map(Live::name).chain(tls.iter().map(Tls::name)).collect();
     tracing::info!("capturing on {}", names.join(", "));
 
     let memory = flags.memory.map(|limit| limit << 20).or_else(half_of_memory);
     let until = Until { count: flags.count, duration: flags.duration, memory };
     let mut watching = Watching { config, reload, known, frames, metrics: metrics.clone() };
     let mut outcome = pipeline::capture(
-        interfaces,
+        Sources { interfaces, tls },
         in_force,
         &options,
         until,
@@ -84,6 +87,9 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
         },
         &mut watching,
     );
+    if let Some(toll) = toll {
+        say_toll(&toll);
+    }
     telling.finish();
     outcome.problems += watching.known.finish() + watching.frames.finish(&[], &options);
     Ok(telling::exit(outcome, config.fail_on, telling.failed))
@@ -107,6 +113,32 @@ pub(super) fn attribution(selection: Selection) -> anyhow::Result<Option<Attribu
             Ok(None)
         }
     }
+}
+
+/// Has clear text told of the programs in the network namespace with this inode (0: of all), and says so.
+pub(super) fn tls(namespace: u32) -> anyhow::Result<Tls> {
+    let tls = Tls::open(namespace)?;
+    let who = if namespace == 0 {
+        "programs on this machine send and receive"
+    } else {
+        "the command sends and receives"
+    };
+    let files = tls.standing().files.iter().map(|(family, files)| format!("{files} of {family}"));
+    let files: Vec<String> = files.collect();
+    let files = if files.is_empty() { "none yet".to_owned() } else { files.join(", ") };
+    tracing::warn!(
+        "--tls reads the clear text that {who} over TLS (libraries and programs watched: {files})"
+    );
+    for refused in &tls.standing().refused {
+        tracing::warn!("tls: {refused}");
+    }
+    Ok(tls)
+}
+
+/// What reading clear text came to.
+pub(super) fn say_toll(toll: &Toll) {
+    let (calls, bytes) = toll.so_far();
+    tracing::info!("tls: {calls} calls, {bytes} bytes of clear text");
 }
 
 /// Every interface, each once, with as many readers as asked for.

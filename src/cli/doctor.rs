@@ -11,6 +11,7 @@ use crate::config::key::{self, KeySource};
 use crate::process::{self, Attribution, Selection};
 use crate::sink;
 use crate::source::live::{self, Live, Settings, Way, rights};
+use crate::source::tls;
 
 /// What was looked at, and how it stands.
 #[derive(Serialize)]
@@ -30,8 +31,10 @@ pub(super) fn run(world: &World<'_>) -> anyhow::Result<Exit> {
         interface(),
         way("ring", Way::Ring),
         way("libpcap", Way::Pcap),
+        way("tcx", Way::Ebpf),
         processes(),
         kernel(),
+        clear_text(),
         rule_set(world),
         fingerprints(world),
     ];
@@ -82,7 +85,12 @@ fn way(name: &'static str, way: Way) -> Check {
     match Live::open(live::ANY, &settings, None) {
         Ok(_) => good(name, "opens"),
         Err(crate::source::SourceError::Rights { .. }) => {
-            bad(name, "does not open without the right to capture", rights::command())
+            let needed = if way == Way::Ebpf {
+                "cap_bpf,cap_perfmon,cap_net_admin,cap_net_raw"
+            } else {
+                "cap_net_raw"
+            };
+            bad(name, "does not open without the right to capture", rights::command_for(needed))
         }
         Err(error) => {
             let other = if way == Way::Ring { "--backend pcap" } else { "--backend ring" };
@@ -136,6 +144,24 @@ fn kernel() -> Check {
         good("ebpf", "the kernel tells whose connections are as they are made")
     } else {
         bad("ebpf", refused.join("; "), mend)
+    }
+}
+
+/// Whether `--tls` can read clear text, and of which libraries and programs.
+fn clear_text() -> Check {
+    match tls::standing() {
+        Ok(standing) => {
+            let files = standing.files.iter().map(|(family, files)| format!("{files} of {family}"));
+            let files: Vec<String> = files.collect();
+            let files =
+                if files.is_empty() { "no library or program yet".to_owned() } else { files.join(", ") };
+            let found = format!("--tls reads the clear text of {files}; not of rustls or of Go before 1.18");
+            match standing.refused.as_slice() {
+                [] => good("tls", found),
+                refused => bad("tls", format!("{found}; {}", refused.join("; ")), "Linux 6.6 or later"),
+            }
+        }
+        Err((why, mend)) => bad("tls", format!("--tls reads no clear text: {why}"), mend),
     }
 }
 

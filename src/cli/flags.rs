@@ -64,6 +64,7 @@ Examples:
   leaktap run -- pytest                               what tests leak, as they run
   leaktap run --fail-on high -- pytest -q             1 where they pass and a leak is high
   leaktap run --sink ndjson:leaks.ndjson -- npm test  leaks into a file, too
+  leaktap run --sink junit:leaks.xml -- pytest        as test cases for a build server; also sarif:FILE
 
 The command runs in a network namespace of its own: its traffic and nobody else's is seen. It
 reaches what listens on this machine's loopback at the same ports, and other machines over IPv4
@@ -231,12 +232,23 @@ pub(super) struct Scan {
 #[derive(Debug, Args)]
 pub(super) struct Capture {
     /// Capture on this interface: a name, an address, or any (repeats; `leaktap interfaces` lists them)
-    #[arg(short, long = "interface", value_name = "IFACE", required = true, help_heading = "Capture")]
+    #[arg(
+        short,
+        long = "interface",
+        value_name = "IFACE",
+        required_unless_present = "tls",
+        help_heading = "Capture"
+    )]
     pub(super) interface: Vec<String>,
-    /// How frames are captured: auto, pcap (libpcap), ring (the kernel's packet ring, Linux)
+    /// How frames are captured: auto (the ring, else pcap), pcap (libpcap), ring (the kernel's packet ring, Linux), ebpf (a program in
+    /// the kernel, which hands up no more of a flow once it is known to be encrypted; Linux)
     #[arg(long, value_name = "WAY", value_parser = PossibleValuesParser::new(WAYS).map(|way| way_of(&way)), default_value = "auto",
         hide_possible_values = true, hide_default_value = true, help_heading = "Capture")]
     pub(super) backend: Way,
+    /// Read the clear text of TLS, too, where programs of this machine hand it to OpenSSL, BoringSSL, GnuTLS, NSS or Go: what leaks
+    /// in spite of TLS is told (needs the feature ebpf, CAP_BPF and CAP_PERFMON)
+    #[arg(long, help_heading = "Capture")]
+    pub(super) tls: bool,
     /// End after so long: 90, 90s, 15m, 2h, 1d
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Capture")]
     pub(super) duration: Option<Duration>,
@@ -254,15 +266,8 @@ pub(super) struct Capture {
     /// Take frames for other machines too
     #[arg(long, help_heading = "Capture")]
     pub(super) promiscuous: bool,
-    /// Tell what this process leaks or gets, and all that it starts (repeats)
-    #[arg(long, value_name = "PID", help_heading = "What is reported")]
-    pid: Vec<u32>,
-    /// Tell what this container or pod leaks or gets, by how its identifier begins (repeats)
-    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new(), help_heading = "What is reported")]
-    container: Vec<String>,
-    /// Tell what this control group and those below it leak or get (repeats)
-    #[arg(long, value_name = "PATH", value_parser = NonEmptyStringValueParser::new(), help_heading = "What is reported")]
-    cgroup: Vec<String>,
+    #[command(flatten)]
+    chosen: Chosen,
     /// Put a sink's file aside before it grows over so many MiB
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 30), help_heading = "Output")]
     rotate_size: Option<u64>,
@@ -387,10 +392,37 @@ impl Report {
     }
 }
 
+/// Whose leaks are told, of live traffic.
+#[derive(Debug, Default, Args)]
+struct Chosen {
+    /// Tell what this process leaks or gets, and all that it starts (repeats)
+    #[arg(long, value_name = "PID", help_heading = "What is reported")]
+    pid: Vec<u32>,
+    /// Tell what this container or pod leaks or gets, by how its identifier begins (repeats)
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new(), help_heading = "What is reported")]
+    container: Vec<String>,
+    /// Tell what this control group and those below it leak or get (repeats)
+    #[arg(long, value_name = "PATH", value_parser = NonEmptyStringValueParser::new(), help_heading = "What is reported")]
+    cgroup: Vec<String>,
+}
+
+impl Chosen {
+    fn selection(&self) -> Selection {
+        Selection { pids: self.pid.clone(), containers: self.container.clone(), cgroups: self.cgroup.clone() }
+    }
+}
+
+impl Watch {
+    /// Whose leaks are told.
+    pub(super) fn selection(&self) -> Selection {
+        self.chosen.selection()
+    }
+}
+
 impl Capture {
     /// Whose leaks are told.
     pub(super) fn selection(&self) -> Selection {
-        Selection { pids: self.pid.clone(), containers: self.container.clone(), cgroups: self.cgroup.clone() }
+        self.chosen.selection()
     }
 
     /// How the files of sinks are put aside.
@@ -409,11 +441,15 @@ pub(super) struct Watch {
     #[arg(short, long = "interface", value_name = "IFACE", help_heading = "Watch", conflicts_with = "read")]
     pub(super) interface: Vec<String>,
     /// Look at a capture file or a folder of them instead (repeats)
-    #[arg(short, long, value_name = "FILE", help_heading = "Watch")]
+    #[arg(short, long, value_name = "FILE", help_heading = "Watch", conflicts_with = "Chosen")]
     pub(super) read: Vec<PathBuf>,
     /// Read files so many times as fast as they were captured: 1, 0.5, 10, max [default: max]
     #[arg(long, value_name = "N", value_parser = speed, help_heading = "Watch")]
     pub(super) speed: Option<f32>,
+    /// Read the clear text of TLS, too, where programs of this machine hand it to OpenSSL, BoringSSL, GnuTLS, NSS or Go: what leaks
+    /// in spite of TLS is told (needs the feature ebpf, CAP_BPF and CAP_PERFMON)
+    #[arg(long, help_heading = "Watch", conflicts_with = "read")]
+    pub(super) tls: bool,
     /// Never show the value of a secret, whatever key is pressed; none is kept
     #[arg(long, help_heading = "Watch", conflicts_with = "reveal")]
     pub(super) never_reveal: bool,
@@ -421,7 +457,8 @@ pub(super) struct Watch {
     #[arg(long, value_name = "THEME", value_parser = PossibleValuesParser::new(THEMES), default_value = "auto",
         hide_possible_values = true, hide_default_value = true, help_heading = "Watch")]
     pub(super) theme: String,
-    /// How frames are captured: auto, pcap (libpcap), ring (the kernel's packet ring, Linux)
+    /// How frames are captured: auto (the ring, else pcap), pcap (libpcap), ring (the kernel's packet ring, Linux), ebpf (a program in
+    /// the kernel, which hands up no more of a flow once it is known to be encrypted; Linux)
     #[arg(long, value_name = "WAY", value_parser = PossibleValuesParser::new(WAYS).map(|way| way_of(&way)), default_value = "auto",
         hide_possible_values = true, hide_default_value = true, help_heading = "Watch")]
     pub(super) backend: Way,
@@ -433,12 +470,18 @@ pub(super) struct Watch {
     #[arg(long, help_heading = "Watch")]
     pub(super) promiscuous: bool,
     #[command(flatten)]
+    chosen: Chosen,
+    #[command(flatten)]
     pub(super) detection: Detection,
 }
 
 #[cfg(target_os = "linux")]
 #[derive(Debug, Args)]
 pub(super) struct Run {
+    /// Read the clear text of TLS, too, where programs of the command hand it to OpenSSL, BoringSSL, GnuTLS, NSS or Go: what leaks
+    /// in spite of TLS is told (needs the feature ebpf, CAP_BPF and CAP_PERFMON)
+    #[arg(long, help_heading = "Capture")]
+    pub(super) tls: bool,
     /// The command, and what it is given
     #[arg(value_name = "COMMAND", required = true, last = true)]
     pub(super) command: Vec<OsString>,
@@ -518,7 +561,7 @@ pub(super) enum Rules {
 
 const SEVERITIES: [&str; 5] = ["info", "low", "medium", "high", "critical"];
 const CONFIDENCES: [&str; 3] = ["low", "medium", "high"];
-const WAYS: [&str; 3] = ["auto", "pcap", "ring"];
+const WAYS: [&str; 4] = ["auto", "pcap", "ring", "ebpf"];
 const THEMES: [&str; 4] = ["auto", "dark", "light", "none"];
 const WHEN: [&str; 3] = ["auto", "always", "never"];
 
@@ -536,6 +579,7 @@ fn way_of(name: &str) -> Way {
     match name {
         "pcap" => Way::Pcap,
         "ring" => Way::Ring,
+        "ebpf" => Way::Ebpf,
         _ => Way::Auto,
     }
 }
@@ -654,6 +698,7 @@ mod tests {
             "leaktap scan a --jobs many",
             "leaktap watch -i lo -r a.pcap",
             "leaktap watch -r a.pcap --speed 0",
+            "leaktap watch -r a.pcap --pid 1",
             "leaktap watch --theme pink",
             "leaktap watch --reveal --never-reveal",
             "leaktap run",

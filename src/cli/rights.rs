@@ -7,6 +7,7 @@ use super::flags::Capture;
 use super::telling::state_folder;
 use crate::privilege::{self, Capabilities, Confinement, Files, Wish};
 use crate::sink::{Place, Spec};
+use crate::source::live::Way;
 
 /// Where a system keeps what any program reads: names, certificates, its own state.
 const SYSTEM: [&str; 8] = ["/etc", "/usr", "/lib", "/lib64", "/run", "/proc", "/sys", "/dev"];
@@ -33,11 +34,16 @@ fn wish(flags: &Capture, outputs: &[Spec], world: &World<'_>) -> Wish {
         capabilities: if keeps("capabilities") {
             Capabilities::Kept
         } else {
-            Capabilities::Only { capturing: keeps("raw"), processes: !flags.no_processes }
+            Capabilities::Only {
+                capturing: keeps("raw"),
+                processes: !flags.no_processes,
+                programs: flags.tls,
+            }
         },
         files: (!keeps("files")).then(|| files(outputs, world)),
-        processes: !flags.no_processes,
+        processes: !flags.no_processes || flags.tls,
         calls: !keeps("calls"),
+        attaches: flags.backend == Way::Ebpf,
     }
 }
 

@@ -21,11 +21,12 @@ use crate::baseline::{Baseline, BaselineError, Entry};
 use crate::config::{Config, When};
 use crate::model::Timestamp;
 use crate::model::secret::FingerprintKey;
-use crate::pipeline::{self, Courier, Options, Outcome, Pace, Until};
-use crate::process::{Attribution, Selection};
+use crate::pipeline::{self, Courier, Options, Outcome, Pace, Sources, Until};
+use crate::process::Attribution;
 use crate::rule::RuleSet;
 use crate::sink::{Fsync, Place, Rotation, Spec, clean};
 use crate::source::live::{ANY, CALM, Live, Settings};
+use crate::source::tls::Tls;
 use crate::source::{self, Input, filter};
 use crate::tui::{App, Effect, Message, News, Screen, Setup, Speed, Theme};
 
@@ -121,7 +122,7 @@ pub(super) fn run(flags: &Flags, world: &World<'_>) -> anyhow::Result<Exit> {
 /// What is looked at.
 enum Looked {
     /// Interfaces, and whose their connections are.
-    Live(Vec<Live>, Option<Box<Attribution>>),
+    Live(Box<Sources>, Option<Box<Attribution>>),
     Files(Vec<Input>),
 }
 
@@ -145,12 +146,17 @@ impl Looked {
             retire: CALM,
         };
         let open = capture::open_each(&words, &settings, 1)?;
-        Ok(Self::Live(open, capture::attribution(Selection::default())?.map(Box::new)))
+        let tls = if flags.tls { Some(capture::tls(0)?) } else { None };
+        let attribution = capture::attribution(flags.selection())?.map(Box::new);
+        Ok(Self::Live(Box::new(Sources { interfaces: open, tls }), attribution))
     }
 
     fn name(&self, flags: &Flags) -> String {
         match self {
-            Self::Live(open, _) => open.iter().map(Live::name).collect::<Vec<_>>().join(", "),
+            Self::Live(open, _) => {
+                let names = open.interfaces.iter().map(Live::name).chain(open.tls.iter().map(Tls::name));
+                names.collect::<Vec<_>>().join(", ")
+            }
             Self::Files(_) => flags.read.iter().map(|path| shown(path)).collect::<Vec<_>>().join(", "),
         }
     }
@@ -166,7 +172,7 @@ impl Looked {
     ) -> Outcome {
         match self {
             Self::Live(open, whose) => {
-                pipeline::capture(open, rules, options, Until::default(), whose.as_deref(), on, watch)
+                pipeline::capture(*open, rules, options, Until::default(), whose.as_deref(), on, watch)
             }
             Self::Files(inputs) => pipeline::replay(&inputs, rules, options, pace, on, watch),
         }

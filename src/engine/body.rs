@@ -47,15 +47,12 @@ pub(super) struct Body {
     /// Whether something came since it was last looked at while under way.
     unseen: bool,
     /// What was told while it was under way.
-    told: Option<Box<Told>>,
+    #[expect(clippy::box_collection, reason = "hardly any body has it")]
+    told: Option<Box<HashSet<FindingId>>>,
     window: usize,
     /// Bytes that it will have, as its head says.
     expected: usize,
 }
-
-/// Findings of a body; hardly any body has some before it is whole.
-#[derive(Default)]
-struct Told(HashSet<FindingId>);
 
 enum Coding {
     /// Nothing seen yet.
@@ -297,13 +294,13 @@ impl Body {
 
     /// Whether a finding was not told yet; it is told now, while the body is under way.
     pub(super) fn tells(&mut self, id: FindingId) -> bool {
-        let Told(told) = &mut **self.told.get_or_insert_default();
+        let told = self.told.get_or_insert_default();
         told.len() >= TOLD || told.insert(id)
     }
 
     /// Whether a finding was told while the body was under way.
     pub(super) fn has_told(&self, id: FindingId) -> bool {
-        self.told.as_ref().is_some_and(|told| told.0.contains(&id))
+        self.told.as_ref().is_some_and(|told| told.contains(&id))
     }
 
     /// About how many bytes it holds.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::content;
 use crate::flow::{Close, Interest, Loss, LossReason, Now, Piece, Receiver};
 use crate::model::finding::FlowText;
 use crate::model::{Direction, FlowKey, Side, Transport};
@@ -30,14 +31,16 @@ const LITTLE: usize = 4 << 10;
 /// Secrets of requests followed on one flow.
 const FOLLOWED: usize = 8;
 /// Segments of a stream of no known protocol in which encryption is still looked for.
-const PROBES: u32 = 8;
+const PROBES: u8 = 8;
+/// Datagrams of a flow after which, where none was text, none is expected.
+const OPAQUE: u8 = 4;
 /// Conversations within one flow, each begun by the one before (CONNECT, Upgrade).
 const CONVERSATIONS: u32 = 16;
 
 /// The state of one flow; nothing is kept of a flow that is not looked into.
 pub(crate) type State = Option<Box<Conversation>>;
 
-/// A flow that is looked into.
+/// A flow that is looked into. There may be millions of them: it is two lines of cache.
 pub(crate) struct Conversation {
     /// Its number in its shard.
     pub(super) number: u64,
@@ -48,23 +51,30 @@ pub(crate) struct Conversation {
     /// What the flow's events call its protocol.
     pub(super) protocol: &'static str,
     halves: [Half; 2],
+    /// By direction: the exchange at hand.
+    current: [u32; 2],
     /// The oldest first; seldom more than one.
     pub(super) exchanges: Vec<Exchange>,
     pub(super) encrypted: bool,
     /// Whether it is to be looked at before its bodies are whole.
     pub(super) noted: bool,
     rare: Option<Box<Rare>>,
-    /// Bytes of the exchanges remembered.
-    exchange_bytes: u32,
     /// What it was last reckoned to hold.
     held: u32,
-    /// From where on what was kept, lent out while it is shown, is still needed.
-    lent: Option<u32>,
+    /// From where on what was kept, lent out while it is shown, is still needed; [`NOTHING`] where nothing is.
+    lent: u32,
 }
+
+const _: () = assert!(size_of::<Conversation>() <= 128);
+
+/// See [`Conversation`].
+const NOTHING: u32 = u32::MAX;
 
 /// What most flows never have: there may be millions of them.
 #[derive(Default)]
 struct Rare {
+    /// By direction: bytes of no message.
+    text: [Option<Box<Body>>; 2],
     followed: Vec<Followed>,
     losses: BTreeMap<(Direction, &'static str), Tally>,
     /// How often another conversation went on in this flow.
@@ -77,8 +87,10 @@ enum Known {
     NotYet,
     /// Its parser is at work.
     Parsed,
-    /// Nobody knows it; so many segments were probed.
-    Unknown(u32),
+    /// It is, and the parser is made again when something comes: it knew nothing yet. Of open flows most are so.
+    Dormant,
+    /// Nobody knows it; so many segments were probed, or datagrams were no text.
+    Unknown(u8),
     /// Nobody knows it, and nothing else can come of it: searched as text.
     Opaque,
 }
@@ -89,10 +101,6 @@ pub(super) struct Half {
     kept: Option<Box<Kept>>,
     /// The body at hand.
     pub(super) body: Option<Box<Body>>,
-    /// Bytes of no message.
-    pub(super) text: Option<Box<Body>>,
-    /// The exchange at hand.
-    pub(super) exchange: u32,
 }
 
 /// What the parser did not consume.
@@ -127,8 +135,8 @@ impl Exchange {
     }
 
     /// Bytes it held when it began.
-    fn weight(&self) -> u32 {
-        (self.text.len() + self.heads.as_ref().map_or(0, |heads| heads.asked_weight())) as u32
+    fn weight(&self) -> usize {
+        self.text.len() + self.heads.as_ref().map_or(0, |heads| heads.asked_weight())
     }
 
     fn part(&self, range: std::ops::Range<u32>) -> &[u8] {
@@ -179,13 +187,13 @@ impl Conversation {
             known: Known::NotYet,
             protocol: "unknown",
             halves: [Half::default(), Half::default()],
+            current: [0; 2],
             exchanges: Vec::new(),
             encrypted: false,
             noted: false,
             rare: None,
-            exchange_bytes: 0,
             held: 0,
-            lent: None,
+            lent: NOTHING,
         }
     }
 
@@ -194,6 +202,45 @@ impl Conversation {
         match direction {
             Direction::ToServer => to_server,
             Direction::ToClient => to_client,
+        }
+    }
+
+    /// The exchange at hand in a direction; 0 before the first.
+    pub(super) fn current(&self, direction: Direction) -> u32 {
+        let [to_server, to_client] = self.current;
+        match direction {
+            Direction::ToServer => to_server,
+            Direction::ToClient => to_client,
+        }
+    }
+
+    pub(super) fn set_current(&mut self, direction: Direction, exchange: u32) {
+        let [to_server, to_client] = &mut self.current;
+        *match direction {
+            Direction::ToServer => to_server,
+            Direction::ToClient => to_client,
+        } = exchange;
+    }
+
+    /// The bytes of no message in a direction.
+    pub(super) fn loose(&mut self, direction: Direction) -> Option<&mut Option<Box<Body>>> {
+        let [to_server, to_client] = &mut self.rare.as_mut()?.text;
+        Some(match direction {
+            Direction::ToServer => to_server,
+            Direction::ToClient => to_client,
+        })
+    }
+
+    pub(super) fn take_loose(&mut self, direction: Direction) -> Option<Box<Body>> {
+        self.loose(direction)?.take()
+    }
+
+    pub(super) fn put_loose(&mut self, direction: Direction, text: Option<Box<Body>>) {
+        if text.is_some() {
+            self.rare.get_or_insert_default();
+        }
+        if let Some(place) = self.loose(direction) {
+            *place = text;
         }
     }
 
@@ -206,7 +253,9 @@ impl Conversation {
         if client != self.client {
             self.client = client;
             self.halves.swap(0, 1);
+            self.current.swap(0, 1);
             if let Some(rare) = &mut self.rare {
+                rare.text.swap(0, 1);
                 let losses = std::mem::take(&mut rare.losses).into_iter();
                 rare.losses = losses
                     .map(|((direction, reason), tally)| ((direction.reverse(), reason), tally))
@@ -231,7 +280,6 @@ impl Conversation {
         if self.exchanges.len() >= EXCHANGES {
             self.forget_exchange();
         }
-        self.exchange_bytes += exchange.weight();
         if self.exchanges.is_empty() {
             // Most flows have one at a time.
             self.exchanges.reserve_exact(1);
@@ -244,15 +292,16 @@ impl Conversation {
         if self.exchanges.is_empty() {
             return None;
         }
-        let oldest = self.exchanges.remove(0);
-        self.exchange_bytes = self.exchange_bytes.saturating_sub(oldest.weight());
-        Some(oldest)
+        Some(self.exchanges.remove(0))
     }
 
     /// Whether something of a body came that has to be looked at in time, and that is not known yet; it is now.
     pub(super) fn is_to_be_noted(&mut self) -> bool {
         let is_unseen = |body: &Option<Box<Body>>| body.as_ref().is_some_and(|body| body.is_unseen());
-        let is_due = || self.halves.iter().any(|half| is_unseen(&half.body) || is_unseen(&half.text));
+        let is_due = || {
+            self.halves.iter().any(|half| is_unseen(&half.body))
+                || self.rare.iter().flat_map(|rare| &rare.text).any(is_unseen)
+        };
         let is_new = !self.noted && is_due();
         self.noted |= is_new;
         is_new
@@ -262,8 +311,9 @@ impl Conversation {
     fn weight(&self) -> usize {
         let body = |body: &Option<Box<Body>>| body.as_ref().map_or(0, |body| body.held());
         let kept = |half: &Half| half.kept.as_ref().map_or(0, |kept| kept.bytes.capacity());
-        let half = |half: &Half| kept(half) + body(&half.body) + body(&half.text);
-        self.halves.iter().map(half).sum::<usize>() + self.exchange_bytes as usize
+        let halves: usize = self.halves.iter().map(|half| kept(half) + body(&half.body)).sum();
+        let text: usize = self.rare.iter().flat_map(|rare| &rare.text).map(body).sum();
+        halves + text + self.exchanges.iter().map(Exchange::weight).sum::<usize>()
     }
 
     pub(super) fn exchange(&self, number: u32) -> Option<&Exchange> {
@@ -279,7 +329,7 @@ impl Conversation {
         kept.marks = rest.marks;
         match rest.lent {
             // The bytes need not move: whoever lent them puts them back.
-            Some(from) => self.lent = Some(from as u32),
+            Some(from) => self.lent = from as u32,
             None => kept.bytes = rest.bytes.to_vec(),
         }
     }
@@ -315,6 +365,24 @@ impl Conversation {
         tally.count += 1;
         tally.bytes += bytes;
         tally.frames[1] = tally.frames[1].max(frame);
+    }
+}
+
+impl Workshop {
+    /// A connection begins whose clear text is seen, though the wire carries it encrypted.
+    pub(super) fn open_plain(&mut self, key: &FlowKey, now: Now) -> State {
+        let mut state = self.open(key, None, now);
+        if let Some(conversation) = &mut state {
+            conversation.encrypted = true;
+        }
+        state
+    }
+}
+
+impl Conversation {
+    /// Its flow has another key from here on, in which the sides are the other way round.
+    pub(super) fn turn_sides(&mut self) {
+        self.client = self.client.other();
     }
 }
 
@@ -382,6 +450,14 @@ impl Receiver for Workshop {
         now: Now,
     ) {
         let Some(conversation) = state else { return };
+        if let Known::NotYet | Known::Unknown(_) = conversation.known {
+            let binary = if let Known::Unknown(binary) = conversation.known { binary } else { 0 };
+            match (content::is_hardly_text(bytes), binary + 1) {
+                (false, _) => conversation.known = Known::Opaque,
+                (true, OPAQUE) => self.not_wanted(key, now.time),
+                (true, _) => conversation.known = Known::Unknown(binary + 1),
+            }
+        }
         let direction = conversation.direction(sender);
         let carrier = Carrier { frame: now.frame, time: now.time };
         let mut marks = Marks::default();
@@ -477,9 +553,10 @@ impl Workshop {
         key: &FlowKey,
         conversation: Box<Conversation>,
         protocol: &'static Protocol,
-        _now: Now,
+        now: Now,
     ) {
         let mut conversation = conversation;
+        self.not_wanted(key, now.time);
         if let Some(left) = &mut self.left {
             left.insert(*key, protocol.name);
         }

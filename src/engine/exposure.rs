@@ -10,12 +10,14 @@ pub(super) struct Circumstance<'a> {
     pub(super) name: Option<&'a str>,
     pub(super) origin: Origin,
     pub(super) encrypted: bool,
+    /// It is of the ordinary kind that logs in: a session cookie.
+    pub(super) session: bool,
     pub(super) reflected: bool,
     pub(super) in_traceback: bool,
 }
 
 /// The exposures of a secret, in the contract's order. They add up: a key of the request that a debug page shows is
-/// `response`, `reflected`, `traceback` and `cleartext`.
+/// `response`, `reflected`, `traceback` and `cleartext`. None: the wire carries it encrypted, where it belongs.
 pub(super) fn of_secret(seen: Circumstance<'_>) -> Vec<Exposure> {
     let is_url_header = seen.name.is_some_and(|name| {
         ["referer", "location", "content-location"].iter().any(|header| name.eq_ignore_ascii_case(header))
@@ -26,12 +28,15 @@ pub(super) fn of_secret(seen: Circumstance<'_>) -> Vec<Exposure> {
         _ => false,
     };
     let in_cookie = matches!(seen.surface, Surface::RequestCookie | Surface::ResponseCookie);
+    // Over TLS that is how a session begins.
+    let handed_out = seen.surface.is_response()
+        && !(seen.encrypted && seen.session && seen.surface == Surface::ResponseCookie);
     let opened = matches!(seen.origin, Origin::Layer("session" | "jwt" | "json" | "base64"));
     [
         (Exposure::QueryString, seen.surface == Surface::RequestQuery),
         (Exposure::Url, in_url),
         (Exposure::Cleartext, !seen.encrypted),
-        (Exposure::Response, seen.surface.is_response()),
+        (Exposure::Response, handed_out),
         (Exposure::Reflected, seen.reflected),
         (Exposure::Traceback, seen.in_traceback),
         (Exposure::Log, seen.surface == Surface::Log),
@@ -41,6 +46,18 @@ pub(super) fn of_secret(seen: Circumstance<'_>) -> Vec<Exposure> {
     .into_iter()
     .filter_map(|(exposure, holds)| holds.then_some(exposure))
     .collect()
+}
+
+/// The exposures of personal data: over TLS it leaks only by where it stands.
+pub(super) fn of_personal(surface: Surface, encrypted: bool) -> Vec<Exposure> {
+    let by_place = match surface {
+        Surface::RequestQuery => Some(Exposure::QueryString),
+        Surface::RequestPath => Some(Exposure::Url),
+        Surface::Log | Surface::Command => None,
+        _ if encrypted => return Vec::new(),
+        _ => None,
+    };
+    by_place.filter(|_| encrypted).into_iter().chain([Exposure::Pii]).collect()
 }
 
 /// The severity in these circumstances: one level milder in all on the loopback or where the server refused, and of a
@@ -67,6 +84,7 @@ mod tests {
         name: None,
         origin: Origin::Plain,
         encrypted: false,
+        session: false,
         reflected: false,
         in_traceback: false,
     };
@@ -77,6 +95,16 @@ mod tests {
         for (seen, exposures) in [
             (PLAIN, vec![QueryString, Cleartext]),
             (Circumstance { encrypted: true, ..PLAIN }, vec![QueryString]),
+            (Circumstance { surface: Surface::RequestHeader, encrypted: true, ..PLAIN }, vec![]),
+            (Circumstance { surface: Surface::ResponseCookie, encrypted: true, ..PLAIN }, vec![Response]),
+            (
+                Circumstance { surface: Surface::ResponseCookie, encrypted: true, session: true, ..PLAIN },
+                vec![],
+            ),
+            (
+                Circumstance { surface: Surface::ResponseCookie, session: true, ..PLAIN },
+                vec![Cleartext, Response],
+            ),
             (
                 Circumstance { surface: Surface::RequestHeader, name: Some("referer"), ..PLAIN },
                 vec![Url, Cleartext],

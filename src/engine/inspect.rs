@@ -362,8 +362,10 @@ impl Inspector {
         });
         let in_traceback = sightings.iter().any(|seen| seen.kind == Kind::Traceback);
         let mut findings: Vec<Finding> = Vec::with_capacity(sightings.len());
+        let mut is_told = Vec::with_capacity(sightings.len());
         for (seen, redacted) in sightings.iter().zip(&redacted) {
             let finding = self.finding(seen, redacted, &known, http.as_ref(), in_traceback, scene);
+            is_told.push(finding.is_some());
             let Some(mut finding) = finding else { continue };
             if let Some(parts) = scene.story.filter(|_| findings.len() < STORIES) {
                 let encoded = seen.encoded.as_ref().map_or(&b""[..], Secret::expose);
@@ -374,7 +376,6 @@ impl Inspector {
             }
             findings.push(finding);
         }
-        relate(&sightings, &mut findings);
         for seen in &sightings {
             let follows = seen.kind == Kind::Secret
                 && !seen.surface.is_response()
@@ -389,6 +390,9 @@ impl Inspector {
                 });
             }
         }
+        let mut told = is_told.into_iter();
+        sightings.retain(|_| told.next().unwrap_or(true));
+        relate(&sightings, &mut findings);
         sightings.clear();
         self.sightings = sightings;
         findings
@@ -475,13 +479,17 @@ impl Inspector {
                 name: seen.name.as_deref(),
                 origin: seen.origin,
                 encrypted: scene.flow.encrypted,
+                session: rule.once_per_host,
                 reflected: seen.reflected,
                 in_traceback: in_traceback && seen.surface == Surface::ResponseBody,
             }),
             Kind::Traceback => vec![Exposure::Response, Exposure::Traceback],
             Kind::Misconfiguration => vec![Exposure::Misconfiguration],
-            Kind::Pii => vec![Exposure::Pii],
+            Kind::Pii => exposure::of_personal(seen.surface, scene.flow.encrypted),
         };
+        if exposures.is_empty() {
+            return None;
+        }
         let evidence = self.evidence(seen, redacted, name.as_deref(), known, http, scene);
         let secret = (seen.kind == Kind::Secret).then(|| FoundSecret {
             fingerprint: self.key.fingerprint(seen.value.expose()),

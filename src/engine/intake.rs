@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::model::{Frame, LinkType, Timestamp};
+use crate::model::{Clear, Frame, LinkType, Plain, Timestamp};
 use crate::packet::{self, Fragments, GivenUp, Packet, Rebuilt};
 
 use super::{SHARDS, Stats};
@@ -46,6 +46,13 @@ impl Intake {
             Packet::Udp(datagram) => take(shard(datagram.key.spread()), frame, &packet),
             _ => self.of_no_flow(frame, &packet, &mut take),
         }
+    }
+
+    /// Counts clear text as a frame, and says the shard of its connection.
+    pub fn plain(&mut self, plain: &Plain<'_>) -> usize {
+        let bytes = if let Clear::Data(bytes) = plain.what { bytes.len() } else { 0 };
+        self.stats.frame(bytes, plain.time);
+        shard(plain.connection)
     }
 
     #[cold]

@@ -15,6 +15,7 @@ mod intake;
 mod known;
 mod marks;
 mod pending;
+mod plain;
 mod stats;
 mod story;
 mod tap;
@@ -30,7 +31,7 @@ pub use stats::Stats;
 use crate::flow::{Limits, Now, Table};
 use crate::model::finding::{Finding, FlowText};
 use crate::model::secret::FingerprintKey;
-use crate::model::{Direction, FlowKey, Origins, Timestamp};
+use crate::model::{Direction, FlowKey, Origins, Plain, Timestamp};
 use crate::packet::Packet;
 use crate::rule::{Occurrence, RuleSet};
 
@@ -65,6 +66,9 @@ pub const LIMITS: Limits = Limits {
     idle: Duration::from_secs(600),
     hole: Duration::from_secs(10),
 };
+
+/// Flows that nobody wants any more, which wait to be asked for.
+const UNWANTED: usize = 16_384;
 
 /// Something to tell.
 #[derive(Debug)]
@@ -124,6 +128,7 @@ pub struct Released {
 /// Looks into the flows of some shards.
 pub struct Engine {
     tables: Vec<Table<Workshop>>,
+    plain: Vec<plain::Flows>,
     workshop: Workshop,
     limits: Limits,
 }
@@ -149,6 +154,8 @@ pub(crate) struct Workshop {
     held: Vec<usize>,
     /// The protocols of flows that are not looked into; only where somebody watches.
     left: Option<HashMap<FlowKey, &'static str, ahash::RandomState>>,
+    /// Flows of which nothing more is wanted, and since when; only where somebody asks.
+    unwanted: Option<Vec<(FlowKey, Timestamp)>>,
     /// Whether findings come with their story.
     tells_stories: bool,
     /// Flows whose bodies are to be looked at before they are whole; only where somebody waits.
@@ -168,6 +175,7 @@ impl Engine {
         };
         Self {
             tables: (0..SHARDS).map(|_| Table::new(limits)).collect(),
+            plain: (0..SHARDS).map(|_| plain::Flows::default()).collect(),
             workshop: Workshop {
                 inspector: Inspector::new(
                     Arc::clone(&settings.rules),
@@ -187,6 +195,7 @@ impl Engine {
                 released: Vec::new(),
                 held: vec![0; SHARDS],
                 left: settings.watched.then(HashMap::default),
+                unwanted: None,
                 tells_stories: settings.watched,
                 unseen: None,
                 buffers: Vec::new(),
@@ -211,6 +220,14 @@ impl Engine {
             Packet::Udp(datagram) => table.datagram(datagram, now, &mut self.workshop),
             _ => {}
         }
+    }
+
+    /// Takes clear text of `shard` (see [`Intake::plain`]); no wire has carried it so. It is told as encrypted, and of it only
+    /// what leaks all the same.
+    pub fn plain(&mut self, shard: usize, plain: &Plain<'_>) {
+        self.workshop.at(shard, Now { frame: plain.number, time: plain.time });
+        let Some(flows) = self.plain.get_mut(shard) else { return };
+        flows.take(plain, self.limits.flows, &mut self.workshop);
     }
 
     /// Lets capture time go on to `time` though no frame came: what has waited long enough is told, silent flows are closed.
@@ -244,6 +261,16 @@ impl Engine {
         self.workshop.inspector.run = start.as_nanos().to_be_bytes().to_vec();
     }
 
+    /// From here on [`Engine::unwanted`] knows.
+    pub fn note_unwanted(&mut self) {
+        self.workshop.unwanted = Some(Vec::new());
+    }
+
+    /// Flows of which nothing more is wanted, each with the time at which that was seen, since the last call.
+    pub fn unwanted(&mut self) -> impl Iterator<Item = (FlowKey, Timestamp)> + '_ {
+        self.workshop.unwanted.iter_mut().flat_map(|unwanted| unwanted.drain(..))
+    }
+
     /// From here on these rules are in force.
     pub fn follow(&mut self, rules: Arc<RuleSet>) {
         self.workshop.inspector.rules = rules;
@@ -270,6 +297,9 @@ impl Engine {
             self.workshop.shard = shard;
             self.workshop.frame = u64::MAX;
             table.finish(Now { frame, time }, &mut self.workshop);
+            if let Some(flows) = self.plain.get_mut(shard) {
+                flows.finish(Now { frame, time }, &mut self.workshop);
+            }
             *table = Table::new(self.limits);
             let left = self.workshop.pending.get_mut(shard).map(std::mem::take).map(Pending::into_all);
             for finding in left.into_iter().flatten() {
@@ -291,7 +321,7 @@ impl Engine {
     /// Flows at present.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.tables.iter().map(Table::len).sum()
+        self.tables.iter().map(Table::len).chain(self.plain.iter().map(plain::Flows::len)).sum()
     }
 
     /// Bytes that early segments, heads and bodies hold.
@@ -360,6 +390,14 @@ impl Workshop {
                 story::go_on(&mut finding, heads);
             }
             self.settle(finding, status);
+        }
+    }
+
+    /// Nothing more is wanted of a flow, where anybody asks for it.
+    fn not_wanted(&mut self, key: &FlowKey, since: Timestamp) {
+        // Beyond that they stay what they are: looked at, and left again.
+        if let Some(unwanted) = self.unwanted.as_mut().filter(|unwanted| unwanted.len() < UNWANTED) {
+            unwanted.push((*key, since));
         }
     }
 

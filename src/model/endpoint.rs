@@ -38,6 +38,19 @@ impl Endpoint {
         Self { prefix: (bits >> 64) as u64, host: bits as u64, port }
     }
 
+    /// What stands for the end of a process whose address nobody knows: of the discard prefix `100::/64`, which no packet comes
+    /// from (RFC 6666). 0 is nobody.
+    #[must_use]
+    pub fn of_process(pid: u32) -> Self {
+        Self { prefix: 0x0100 << 48, host: u64::from(pid), port: 0 }
+    }
+
+    /// Whether it stands for a process or nobody ([`Endpoint::of_process`]).
+    #[must_use]
+    pub fn is_made_up(&self) -> bool {
+        self.prefix == 0x0100 << 48
+    }
+
     /// The address; IPv4-mapped ones as IPv4.
     #[must_use]
     pub fn ip(&self) -> IpAddr {

@@ -4,7 +4,7 @@ use std::thread::Scope;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::model::FlowKey;
+use crate::model::{FlowKey, Plain};
 use crate::packet::{Flags, Packet};
 use crate::process::Attribution;
 
@@ -15,12 +15,13 @@ const SEEN: usize = 8192;
 
 /// Tells connections, each once or seldom more.
 #[derive(Clone)]
-pub(super) struct Begins {
+pub(super) struct Begins<'a> {
     queue: Sender<(FlowKey, bool)>,
+    attribution: Option<&'a Attribution>,
     seen: Box<[u64]>,
 }
 
-impl Begins {
+impl Begins<'_> {
     /// A packet of a connection.
     #[inline]
     pub(super) fn see(&mut self, packet: &Packet<'_>) {
@@ -38,13 +39,34 @@ impl Begins {
             let _ = self.queue.try_send((key, begins));
         }
     }
+
+    /// Clear text of a connection: who took it knows whose it is; the other end may be here, too.
+    pub(super) fn see_plain(&mut self, plain: &Plain<'_>) {
+        let (key, _) = plain.key();
+        let number = (key.spread() ^ u64::from(plain.pid)) | 1;
+        let Some(seen) = self.seen.get_mut((number >> 1) as usize % SEEN) else { return };
+        if *seen == number {
+            return;
+        }
+        *seen = number;
+        // Here, not by the thread: of a process that is gone nobody else knows.
+        if let Some(attribution) = self.attribution {
+            attribution.told(plain);
+        }
+        if !plain.local.is_made_up() {
+            let _ = self.queue.try_send((key, false));
+        }
+    }
 }
 
 /// A thread that looks up connections as they are told.
-pub(super) fn watch<'scope>(scope: &'scope Scope<'scope, '_>, attribution: &'scope Attribution) -> Begins {
+pub(super) fn watch<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    attribution: &'scope Attribution,
+) -> Begins<'scope> {
     let (queue, seen) = bounded(QUEUE);
     scope.spawn(move || look_up(&seen, attribution));
-    Begins { queue, seen: vec![0; SEEN].into() }
+    Begins { queue, attribution: Some(attribution), seen: vec![0; SEEN].into() }
 }
 
 fn look_up(seen: &Receiver<(FlowKey, bool)>, attribution: &Attribution) {
@@ -66,7 +88,7 @@ mod tests {
     #[test]
     fn a_connection_is_told_once_and_again_when_it_begins_anew() {
         let (queue, told) = bounded(16);
-        let mut begins = Begins { queue, seen: vec![0; SEEN].into() };
+        let mut begins = Begins { queue, attribution: None, seen: vec![0; SEEN].into() };
         let end = |port| Endpoint::v4([10, 0, 0, 1], port);
         let (key, sender) = FlowKey::new(end(51_000), end(80), Transport::Tcp);
         let tcp = |flags| {

@@ -18,8 +18,8 @@ use crate::model::pulse::Pulse;
 use crate::packet::{self, GivenUp};
 use crate::process::Attribution;
 use crate::rule::RuleSet;
-use crate::source::live::DRAIN;
-use crate::source::{Live, Next, Source as _};
+use crate::source::live::{DRAIN, Drops, Leave};
+use crate::source::{Live, Next, Source, Tls};
 
 use super::batch::{self, Batch};
 use super::begin::{self, Begins};
@@ -56,10 +56,73 @@ const RELIEF: Duration = Duration::from_secs(10);
 /// Each processor's counts of received frames; the second is of those dropped for want of room in its backlog.
 const SOFTNET: &str = "/proc/net/softnet_stat";
 
+/// What is captured at the same time.
+pub struct Sources {
+    /// Frames of interfaces.
+    pub interfaces: Vec<Live>,
+    /// Clear text of programs on this machine.
+    pub tls: Option<Tls>,
+}
+
+impl From<Vec<Live>> for Sources {
+    fn from(interfaces: Vec<Live>) -> Self {
+        Self { interfaces, tls: None }
+    }
+}
+
+/// A source that is live.
+trait Living: Source {
+    /// What events call it.
+    fn name(&self) -> &str;
+
+    /// What was lost since the last call.
+    fn drops(&mut self) -> Drops;
+
+    /// What is to be said since the last call.
+    fn notes(&mut self) -> Vec<String>;
+
+    /// What was not handed up so far because nobody wants it, by reason.
+    fn unwanted(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+}
+
+impl Living for Live {
+    fn name(&self) -> &str {
+        Live::name(self)
+    }
+
+    fn drops(&mut self) -> Drops {
+        Live::drops(self)
+    }
+
+    fn notes(&mut self) -> Vec<String> {
+        Live::notes(self)
+    }
+
+    fn unwanted(&self) -> Vec<(&'static str, u64)> {
+        Live::unwanted(self)
+    }
+}
+
+impl Living for Tls {
+    fn name(&self) -> &str {
+        Tls::name(self)
+    }
+
+    fn drops(&mut self) -> Drops {
+        Tls::drops(self)
+    }
+
+    fn notes(&mut self) -> Vec<String> {
+        Tls::notes(self)
+    }
+}
+
 /// Captures until it is stopped or `until` is reached, and tells what is found as it is found. In the end what is under way is
 /// still read, and the summary told.
 pub fn capture(
-    interfaces: Vec<Live>,
+    sources: impl Into<Sources>,
     rules: Arc<RuleSet>,
     options: &Options,
     until: Until,
@@ -67,6 +130,7 @@ pub fn capture(
     on: &mut dyn FnMut(&Event) -> Flow,
     watch: &mut dyn Watch,
 ) -> Outcome {
+    let Sources { interfaces, tls } = sources.into();
     let mut teller = Teller::new(options, &rules, on);
     teller.attribute(attribution);
     let state = State {
@@ -80,12 +144,14 @@ pub fn capture(
         confine: options.confine.as_ref(),
         relief: AtomicU64::new(0),
         pulsed: options.pulse || options.metered,
+        leaves: interfaces.iter().filter_map(Live::leave).collect(),
     };
     let settings = options.settings(rules);
     let jobs = options.jobs.max(1);
     let (words, heard) = bounded::<Word>(64);
     let (spares_in, spares) = bounded::<Batch>(jobs * 4);
-    let mut read = Read { sources: interfaces.len() as u64, ..Read::default() };
+    let sources = interfaces.len() + usize::from(tls.is_some());
+    let mut read = Read { sources: sources as u64, ..Read::default() };
     thread::scope(|scope| {
         let mut queues = Vec::with_capacity(jobs);
         let mut threads = Vec::new();
@@ -97,12 +163,16 @@ pub fn capture(
         }
         // It ends when the last reader does.
         let begins = attribution.map(|attribution| begin::watch(scope, attribution));
+        let ways = || (queues.clone(), spares.clone(), words.clone(), begins.clone());
+        if let Some(tls) = tls {
+            let (number, state) = (state.pulsed.then_some(jobs + interfaces.len()), &state);
+            let reader = Reader::new(tls, ways(), state);
+            threads.push(scope.spawn(move || reader.run(number)));
+        }
         for (number, live) in interfaces.into_iter().enumerate() {
-            let (queues, spares, words, state) = (queues.clone(), spares.clone(), words.clone(), &state);
-            let (begins, number) = (begins.clone(), state.pulsed.then_some(jobs + number));
-            threads.push(
-                scope.spawn(move || Reader::new(live, queues, spares, words, begins, state).run(number)),
-            );
+            let (number, state) = (state.pulsed.then_some(jobs + number), &state);
+            let reader = Reader::new(live, ways(), state);
+            threads.push(scope.spawn(move || reader.run(number)));
         }
         drop((queues, words, begins));
         read.drops = collect(&heard, &state, until, &mut teller, watch);
@@ -140,6 +210,8 @@ struct State<'a> {
     relief: AtomicU64,
     /// Whether threads say how it goes.
     pulsed: bool,
+    /// Who takes flows out of what is captured.
+    leaves: Vec<Arc<dyn Leave>>,
 }
 
 impl State<'_> {
@@ -188,6 +260,9 @@ fn work(
     let mut engine = Engine::new(settings);
     engine.live_since(state.start);
     engine.glances(true);
+    if !state.leaves.is_empty() {
+        engine.note_unwanted();
+    }
     let mut source: Arc<str> = Arc::from("");
     let mut last = (0, Timestamp::default());
     let (mut edition, mut relief) = (0, 0);
@@ -227,6 +302,10 @@ fn work(
                         meter.add(&engine, &packet, frame.bytes.len(), frame.time);
                     }
                 });
+                batch.each_plain(|plain, shard| {
+                    last = (plain.number, last.1.max(plain.time));
+                    engine.plain(shard, plain);
+                });
                 batch.clear();
                 // No room for a spare: it is dropped.
                 let _ = spares.try_send(batch);
@@ -239,6 +318,9 @@ fn work(
         }
         // Where there is no room for ticks time goes on by frames.
         engine.glance(last.0, last.1);
+        for (flow, since) in engine.unwanted() {
+            state.leaves.iter().for_each(|leave| leave.leave(&flow, since));
+        }
         tell(&mut engine, &source);
         if state.pulsed && told.elapsed() >= pulse::EVERY {
             told = Instant::now();
@@ -268,16 +350,19 @@ fn relieve(engine: &mut Engine, source: &Arc<str>, (frame, time): (u64, Timestam
     })
 }
 
-/// Reads one interface.
-struct Reader<'a> {
-    live: Live,
+/// Where a reader gives batches, takes spare ones, has things told, and says which connections it sees.
+type Ways<'a> = (Vec<Sender<Order>>, Receiver<Batch>, Sender<Word>, Option<Begins<'a>>);
+
+/// Reads one source.
+struct Reader<'a, L> {
+    live: L,
     name: Arc<str>,
     queues: Vec<Sender<Order>>,
     spares: Receiver<Batch>,
     words: Sender<Word>,
     state: &'a State<'a>,
     intake: Intake,
-    begins: Option<Begins>,
+    begins: Option<Begins<'a>>,
     batches: Vec<Batch>,
     /// Bytes that the batches hold.
     waiting: usize,
@@ -288,15 +373,8 @@ struct Reader<'a> {
     full: Option<(u64, u64, [u64; 2])>,
 }
 
-impl<'a> Reader<'a> {
-    fn new(
-        live: Live,
-        queues: Vec<Sender<Order>>,
-        spares: Receiver<Batch>,
-        words: Sender<Word>,
-        begins: Option<Begins>,
-        state: &'a State<'a>,
-    ) -> Self {
+impl<'a, L: Living> Reader<'a, L> {
+    fn new(live: L, (queues, spares, words, begins): Ways<'a>, state: &'a State<'a>) -> Self {
         Self {
             name: Arc::from(live.name()),
             batches: queues.iter().map(|_| Batch::default()).collect(),
@@ -343,6 +421,21 @@ impl<'a> Reader<'a> {
                         *waiting += batch::add(batches, shard, frame);
                     });
                     if self.waiting < batch::BYTES && frame.number % 64 != 0 {
+                        continue;
+                    }
+                }
+                Ok(Next::Plain(plain)) => {
+                    if !self.state.admits() {
+                        self.state.ended.store(true, Ordering::Relaxed);
+                        break;
+                    }
+                    self.last = (plain.number, plain.time);
+                    if let Some(begins) = &mut self.begins {
+                        begins.see_plain(&plain);
+                    }
+                    let shard = self.intake.plain(&plain);
+                    self.waiting += batch::add_plain(&mut self.batches, shard, &plain);
+                    if self.waiting < batch::BYTES && plain.number % 64 != 0 {
                         continue;
                     }
                 }
@@ -399,7 +492,11 @@ impl<'a> Reader<'a> {
         self.give_out();
         self.tell_given_up(&ended.given_up);
         self.count();
-        self.intake.stats().clone()
+        let mut stats = self.intake.stats().clone();
+        for (why, count) in self.live.unwanted().into_iter().filter(|&(_, count)| count > 0) {
+            *stats.not_inspected.entry(why.to_owned()).or_default() += count;
+        }
+        stats
     }
 
     fn give_out(&mut self) {
@@ -620,6 +717,7 @@ mod tests {
             confine: None,
             relief: AtomicU64::new(0),
             pulsed: false,
+            leaves: Vec::new(),
         };
         // An interface that is not there is waited for: no right is needed.
         let settings =
@@ -628,7 +726,7 @@ mod tests {
         let (queue, orders) = bounded::<Order>(1);
         let (_spares, spares) = bounded::<Batch>(1);
         let (words, heard) = bounded::<Word>(8);
-        let mut reader = Reader::new(live, vec![queue], spares, words, None, &state);
+        let mut reader = Reader::new(live, (vec![queue], spares, words, None), &state);
         for number in 1..=5 {
             let bytes = [0; 60];
             let frame = Frame {
@@ -684,6 +782,7 @@ mod tests {
             confine: None,
             relief: AtomicU64::new(0),
             pulsed: false,
+            leaves: Vec::new(),
         };
         let past = Instant::now().checked_sub(2 * COUNT).unwrap();
         for (limit, asked) in [(Some(1), 1), (Some(u64::MAX), 0), (None, 0)] {

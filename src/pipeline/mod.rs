@@ -28,7 +28,7 @@ use crate::model::{Confidence, Frame, Origins, Severity, Timestamp};
 use crate::rule::RuleSet;
 use crate::source::{self, CaptureFile, Input, Joined, Next, Source, SourceError};
 
-pub use live::{Until, capture};
+pub use live::{Sources, Until, capture};
 pub use metrics::Metrics;
 pub use queued::{Gauge, Queued, Tell};
 pub use replay::{Pace, replay};
@@ -245,6 +245,11 @@ fn alone(
                         looked = Some(Instant::now());
                         engine.glance(last.0, last.1);
                     }
+                }
+                Ok(Next::Plain(plain)) => {
+                    last = (plain.number, plain.time);
+                    silent = None;
+                    engine.plain(intake.plain(&plain), &plain);
                 }
                 Ok(Next::Idle) => {
                     let since = silent.get_or_insert_with(Instant::now).elapsed();

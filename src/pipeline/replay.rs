@@ -132,6 +132,10 @@ impl Player {
                         teller.settle(watch);
                     }
                 }
+                Ok(Next::Plain(plain)) => {
+                    last = (plain.number, plain.time);
+                    engine.plain(self.intake.plain(&plain), &plain);
+                }
                 Ok(Next::Idle) => {}
                 Ok(Next::End) => break,
                 Err(_) if options.stop.load(Ordering::Relaxed) => break,

@@ -107,6 +107,7 @@ fn work(
                 batch.each(|frame, shard| {
                     engine.packet(shard, &packet::decode(frame), frame.number, frame.time);
                 });
+                batch.each_plain(|plain, shard| engine.plain(shard, plain));
                 let until = batch.until;
                 batch.clear();
                 // No room for a spare: it is dropped.
@@ -162,6 +163,10 @@ impl Reader<'_> {
                         intake.sort(&frame, |shard, frame, _| {
                             waiting += batch::add(&mut batches, shard, frame)
                         });
+                    }
+                    Ok(Next::Plain(plain)) => {
+                        last = (plain.number, plain.time);
+                        waiting += batch::add_plain(&mut batches, intake.plain(&plain), &plain);
                     }
                     Ok(Next::Idle) => {}
                     Ok(Next::End) => break,

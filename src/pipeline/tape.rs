@@ -68,7 +68,7 @@ impl Leaking {
                         parts.see(&fragment, frame.number, frame.time, &mut take);
                     }
                 }
-                Ok(Next::Idle) | Err(_) => {}
+                Ok(Next::Plain(_) | Next::Idle) | Err(_) => {}
                 Ok(Next::End) => break,
             }
             if options.stop.load(Ordering::Relaxed) {
@@ -118,7 +118,7 @@ pub fn extract(
                     let comments = leaking.comments.get(&(name.to_string(), number));
                     take(&frame, &name, comments.map(Vec::as_slice).unwrap_or_default())?;
                 }
-                Ok(Next::Idle) | Err(_) => {}
+                Ok(Next::Plain(_) | Next::Idle) | Err(_) => {}
                 Ok(Next::End) => break,
             }
             if options.stop.load(Ordering::Relaxed) {

@@ -41,7 +41,8 @@ pub(super) fn give_up(wish: &Wish, given: &mut Given) {
         },
     );
     if wish.calls {
-        note("system calls", calls());
+        let programs = matches!(wish.capabilities, Capabilities::Only { programs: true, .. });
+        note("system calls", calls(wish.attaches || programs));
     }
     given.confinement = super::Confinement { inner: Arc::new(confinement) };
 }
@@ -95,12 +96,15 @@ fn user(wish: &Wish) -> Result<Option<String>, String> {
 
 /// The capabilities that may stay.
 fn wanted(which: Capabilities, also_processes: bool) -> Option<HashSet<Capability>> {
-    let Capabilities::Only { capturing, processes } = which else { return None };
+    let Capabilities::Only { capturing, processes, programs } = which else { return None };
     let mut wanted = HashSet::new();
     if capturing {
         wanted.insert(Capability::CAP_NET_RAW);
     }
-    if processes && also_processes {
+    if programs && also_processes {
+        wanted.extend([Capability::CAP_BPF, Capability::CAP_PERFMON]);
+    }
+    if (processes || programs) && also_processes {
         wanted.extend([Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH]);
     }
     Some(wanted)
@@ -221,11 +225,15 @@ fn refused() -> Vec<i64> {
     ]
 }
 
-fn calls() -> Result<Option<String>, String> {
+/// With `programs`, programs of the kernel may still be loaded and attached.
+fn calls(programs: bool) -> Result<Option<String>, String> {
     let architecture =
         std::env::consts::ARCH.try_into().map_err(|_| "this machine is not known".to_owned())?;
-    let rules: BTreeMap<i64, Vec<seccompiler::SeccompRule>> =
-        refused().into_iter().map(|call| (call, Vec::new())).collect();
+    let rules: BTreeMap<i64, Vec<seccompiler::SeccompRule>> = refused()
+        .into_iter()
+        .filter(|&call| !programs || call != libc::SYS_bpf)
+        .map(|call| (call, Vec::new()))
+        .collect();
     let filter = SeccompFilter::new(
         rules,
         SeccompAction::Allow,

@@ -21,6 +21,8 @@ pub struct Wish {
     pub processes: bool,
     /// Whether system calls that no capture needs are refused from here on.
     pub calls: bool,
+    /// Of those `bpf(2)` stays: programs that are loaded are attached to interfaces that come later.
+    pub attaches: bool,
 }
 
 /// Which capabilities stay.
@@ -34,12 +36,14 @@ pub enum Capabilities {
         capturing: bool,
         /// `CAP_SYS_PTRACE` and `CAP_DAC_READ_SEARCH`: processes of other users are seen.
         processes: bool,
+        /// `CAP_BPF` and `CAP_PERFMON`, and the system call they are for: libraries that come later are watched, too.
+        programs: bool,
     },
 }
 
 impl Default for Capabilities {
     fn default() -> Self {
-        Self::Only { capturing: false, processes: false }
+        Self::Only { capturing: false, processes: false, programs: false }
     }
 }
 

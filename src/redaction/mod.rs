@@ -256,7 +256,7 @@ fn frames(
     loop {
         match file.next()? {
             Next::Frame(frame) => each(&frame)?,
-            Next::Idle => {}
+            Next::Plain(_) | Next::Idle => {}
             Next::End => return Ok(()),
         }
     }

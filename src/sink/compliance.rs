@@ -9,7 +9,7 @@ use super::example::{self, Buffer};
 use super::*;
 use crate::model::event::{Event, Leak};
 
-const STYLE: Style = Style { color: false, width: 100, live: false };
+const STYLE: Style = Style { color: false, width: 100, live: false, fail_on: None };
 
 /// Everything there is that writes events.
 fn formats() -> Vec<&'static Format> {
@@ -116,6 +116,9 @@ fn each_is_well_formed_without_any_event() {
             "csv" => assert_eq!(text, format.head),
             "html" => assert!(text.starts_with("<!DOCTYPE html>") && text.ends_with("</html>\n")),
             "markdown" => assert!(text.contains("No leak was found"), "{text}"),
+            "junit" => {
+                assert!(text.contains("tests=\"1\" failures=\"0\"") && text.ends_with("</testsuites>\n"))
+            }
             "table" => {}
             _ => assert_eq!(text, "", "{format:?}"),
         }
@@ -131,12 +134,15 @@ fn nothing_of_the_network_commands_a_terminal_or_a_browser() {
         let raw: Vec<char> = text.chars().filter(|letter| letter.is_control() && *letter != '\n').collect();
         assert!(raw.is_empty() || raw.iter().all(|&letter| letter == '\u{9b}'), "{format:?} writes {raw:?}");
         // What people read is harmless wherever it is shown; programs get the text as JSON has it.
-        if ["table", "html", "markdown", "csv", "cef"].contains(&format.name) {
+        if ["table", "html", "markdown", "csv", "cef", "junit"].contains(&format.name) {
             assert!(raw.is_empty(), "{format:?}");
             assert!(!text.contains('\u{202e}'), "{format:?}");
         }
         match format.name {
             "html" => assert_eq!(text.matches("<script>").count(), 1, "its own"),
+            "junit" => {
+                assert!(!text.contains("<script>") && text.matches("<testcase ").count() == 1, "{text}")
+            }
             "markdown" => {
                 let markup = outside_code(&text).replace("<br>", "");
                 assert!(

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::model::{Frame, LinkType};
+use crate::model::{Frame, LinkType, Plain};
 
 /// A place frames come from. Pull: the caller asks for the next one.
 pub trait Source {
@@ -22,6 +22,8 @@ pub trait Source {
 pub enum Next<'a> {
     /// A frame.
     Frame(Frame<'a>),
+    /// Ordered clear text of a connection, which needs no reassembly.
+    Plain(Plain<'a>),
     /// Nothing now, but there may be more: only of what is live.
     Idle,
     /// Nothing more will come.

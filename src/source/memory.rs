@@ -82,7 +82,7 @@ pub fn keep(source: &mut dyn Source) -> Result<Vec<Kept>, (Vec<Kept>, SourceErro
     loop {
         match source.next() {
             Ok(Next::Frame(frame)) => frames.push(Kept::from(&frame)),
-            Ok(Next::Idle) => {}
+            Ok(Next::Plain(_) | Next::Idle) => {}
             Ok(Next::End) => return Ok(frames),
             Err(error) => return Err((frames, error)),
         }

@@ -313,8 +313,14 @@ checks = ["password"]
         std::fs::write(&path, RULES).unwrap();
         let rules = RuleSet::load(false, &[path]).unwrap();
         let mut out = Vec::new();
-        report(text.as_bytes(), &rules, reveal, Style { color: false, width: 100, live: false }, &mut out)
-            .unwrap();
+        report(
+            text.as_bytes(),
+            &rules,
+            reveal,
+            Style { color: false, width: 100, live: false, fail_on: None },
+            &mut out,
+        )
+        .unwrap();
         String::from_utf8(out).unwrap()
     }
 

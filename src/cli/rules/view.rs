@@ -221,7 +221,7 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    const PLAIN: Style = Style { color: false, width: 90, live: false };
+    const PLAIN: Style = Style { color: false, width: 90, live: false, fail_on: None };
 
     #[test]
     fn a_list_for_people() {

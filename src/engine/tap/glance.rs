@@ -18,8 +18,8 @@ impl Tap<'_> {
     ///
     /// What was looked at stays, to be understood together with what comes; it is known what was told.
     pub(in crate::engine) fn glance(&mut self, direction: Direction) -> usize {
-        let half = self.conversation.half(direction);
-        let mut parts = [half.body.take(), half.text.take()];
+        let body = self.conversation.half(direction).body.take();
+        let mut parts = [body, self.conversation.take_loose(direction)];
         let mut walked = LEAST;
         for body in parts.iter_mut().flatten().filter(|body| body.is_unseen()) {
             self.decode(direction, body, true, 0);
@@ -27,8 +27,9 @@ impl Tap<'_> {
             walked += body.buffer.len();
             self.glance_at(body);
         }
-        let half = self.conversation.half(direction);
-        [half.body, half.text] = parts;
+        let [body, text] = parts;
+        self.conversation.half(direction).body = body;
+        self.conversation.put_loose(direction, text);
         walked
     }
 

@@ -1,7 +1,9 @@
-//! Live capture: frames from the network interfaces of this machine, by the kernel's ring or by libpcap.
+//! Live capture: frames from the network interfaces of this machine, by the kernel's ring, by a program in it, or by libpcap.
 //!
 //! An interface that goes down or vanishes ends nothing: it is told, and captured on again once it is back.
 
+#[cfg(all(feature = "ebpf", target_os = "linux"))]
+mod ebpf;
 pub mod interface;
 #[cfg(feature = "pcap")]
 mod libpcap;
@@ -11,6 +13,7 @@ mod ring;
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,7 +21,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 pub use self::interface::{ANY, Interface, interfaces, likely, named};
 use super::{Next, Source, SourceError};
-use crate::model::{Frame, LinkType, Timestamp};
+use crate::model::{FlowKey, Frame, LinkType, Timestamp};
 
 /// Nothing is waited for longer than this, so that a signal is seen.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -39,6 +42,8 @@ pub enum Way {
     Pcap,
     /// The kernel's packet ring (Linux).
     Ring,
+    /// A program in the kernel that hands up what anybody reads (Linux, with the feature `ebpf`).
+    Ebpf,
 }
 
 /// How interfaces are captured on.
@@ -75,6 +80,27 @@ trait Backend: Send {
 
     /// Frames the kernel dropped for want of room since the last call.
     fn dropped(&mut self) -> u64;
+
+    /// What is to be said since the last call.
+    fn notes(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Frames that the kernel did not hand up so far, because nobody wants them, by reason.
+    fn unwanted(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
+    /// Who takes flows out of what is captured; none by default.
+    fn leave(&self) -> Option<Arc<dyn Leave>> {
+        None
+    }
+}
+
+/// Takes flows out of what is captured, where the kernel can.
+pub trait Leave: Send + Sync {
+    /// Nothing more of `flow` is wanted, as was seen at the time `decided`. Another connection of the same ends is captured again.
+    fn leave(&self, flow: &FlowKey, decided: Timestamp);
 }
 
 /// What was lost before it reached this program.
@@ -137,10 +163,14 @@ impl Live {
             kernel: 0,
             notes: Vec::new(),
         };
-        if interface::is_up(name) {
+        let is_up = interface::is_up(name);
+        // What is open follows the interface by itself, though the right to open may be gone.
+        if is_up || settings.way == Way::Ebpf && interface::is_there(name) {
             live.backend = Some(open(name, settings, member, &mut live.seat)?);
         } else {
             live.seat = seat(name, settings);
+        }
+        if !is_up {
             live.notes
                 .push(format!("{name} is down: it is captured on once it is up (`ip link set {name} up`)"));
         }
@@ -164,7 +194,21 @@ impl Live {
 
     /// What is to be said since the last call.
     pub fn notes(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.notes)
+        let mut notes = std::mem::take(&mut self.notes);
+        notes.extend(self.backend.iter_mut().flat_map(|backend| backend.notes()));
+        notes
+    }
+
+    /// Frames that the kernel did not hand up so far, because nobody wants them, by reason.
+    #[must_use]
+    pub fn unwanted(&self) -> Vec<(&'static str, u64)> {
+        self.backend.as_ref().map(|backend| backend.unwanted()).unwrap_or_default()
+    }
+
+    /// Who takes flows out of what is captured here, where that can be.
+    #[must_use]
+    pub fn leave(&self) -> Option<Arc<dyn Leave>> {
+        self.backend.as_ref()?.leave()
     }
 
     /// Closes what is gone, and opens it again once it is there.
@@ -271,6 +315,7 @@ fn open(
     match settings.way {
         Way::Auto if cfg!(target_os = "linux") => ring(name, settings, member, seat),
         Way::Ring => ring(name, settings, member, seat),
+        Way::Ebpf => ebpf(name, settings),
         Way::Auto | Way::Pcap => pcap(name, settings),
     }
 }
@@ -293,6 +338,17 @@ fn ring(
     _: &mut Option<Seat>,
 ) -> Result<Box<dyn Backend>, SourceError> {
     let reason = "only Linux has a packet ring: use --backend pcap".to_owned();
+    Err(SourceError::Live { interface: name.to_owned(), reason })
+}
+
+#[cfg(all(feature = "ebpf", target_os = "linux"))]
+fn ebpf(name: &str, settings: &Settings) -> Result<Box<dyn Backend>, SourceError> {
+    Ok(Box::new(ebpf::Tcx::open(name, settings)?))
+}
+
+#[cfg(not(all(feature = "ebpf", target_os = "linux")))]
+fn ebpf(name: &str, _: &Settings) -> Result<Box<dyn Backend>, SourceError> {
+    let reason = "this build is without the feature `ebpf`: use --backend ring or pcap".to_owned();
     Err(SourceError::Live { interface: name.to_owned(), reason })
 }
 

@@ -15,7 +15,9 @@ fn stored(room: &Room) {
 fn stored_events_become_what_a_scan_would_have_written() {
     let room = Room::new();
     stored(&room);
-    for format in ["table", "ndjson", "json", "csv", "sarif", "html", "markdown", "ecs", "eve", "cef"] {
+    for format in
+        ["table", "ndjson", "json", "csv", "sarif", "junit", "html", "markdown", "ecs", "eve", "cef"]
+    {
         let scan = room.run(&["scan", "two.pcap", "--format", format]).ended(0);
         let report = room.run(&["report", "two.ndjson", "--format", format]).ended(0);
         assert_eq!(report.out, scan.out, "{format}");

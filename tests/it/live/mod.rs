@@ -4,15 +4,22 @@ mod ends;
 pub(crate) mod net;
 mod operations;
 mod pipes;
+mod programs;
 mod rights;
 mod run;
 mod sinks;
+mod tcx;
+#[cfg(feature = "ebpf")]
+mod tls;
 mod who;
 
+use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use leaktap::source::memory::connection::Connection;
 use net::Net;
+use serde_json::Value;
 
 /// Made up.
 const STRIPE: &str = "sk_live_q7Vd3TzN9mKw2RbX5cYh8PfL";
@@ -21,15 +28,28 @@ fn leaking(host: &str) -> String {
     format!("http://{host}:8080/ok?api_key={STRIPE}")
 }
 
-/// Both ways of the frames.
-const WAYS: [&str; 2] = ["ring", "pcap"];
+/// Every way of the frames that this machine has.
+fn ways() -> Vec<&'static str> {
+    static TCX: OnceLock<bool> = OnceLock::new();
+    let has_tcx = *TCX.get_or_init(|| {
+        let doctor =
+            Command::new(env!("CARGO_BIN_EXE_leaktap")).args(["doctor", "--format", "json"]).output();
+        let checks: Value = serde_json::from_slice(&doctor.unwrap().stdout).unwrap();
+        let check = checks.as_array().unwrap().iter().find(|check| check["name"] == "tcx").unwrap();
+        if check["ok"] != true {
+            eprintln!("skipped: the backend ebpf: {}", check["found"]);
+        }
+        check["ok"] == true
+    });
+    if has_tcx { vec!["ring", "pcap", "ebpf"] } else { vec!["ring", "pcap"] }
+}
 
 #[test]
 fn a_leak_is_told_as_it_passes_on_every_kind_of_interface() {
     let Some(net) = Net::new() else { return };
     let _near = net.server(0);
     let _far = net.server(1);
-    for way in WAYS {
+    for way in ways() {
         for (interface, host, filter) in [
             ("lo", "127.0.0.1", "tcp port 8080"),
             ("127.0.0.1", "127.0.0.1", "tcp port 8080"),
@@ -62,7 +82,7 @@ const SOON: Duration = Duration::from_secs(1);
 fn a_leak_of_a_real_client_and_a_real_server_is_told_within_a_second() {
     let Some(net) = Net::new() else { return };
     let Some(_server) = net.flask(0) else { return };
-    for way in WAYS {
+    for way in ways() {
         for (interface, host, side) in [("lo", "127.0.0.1", 0), ("va", "10.9.0.1", 1), ("any", "10.9.0.1", 1)]
         {
             let case = format!("{way} {interface}");
@@ -85,7 +105,7 @@ fn a_leak_of_a_real_client_and_a_real_server_is_told_within_a_second() {
 fn a_vlan_tag_that_the_kernel_took_off_is_put_back() {
     let Some(net) = Net::new() else { return };
     let request = format!("GET /?api_key={STRIPE} HTTP/1.1\r\nHost: api.example.com\r\n\r\n");
-    for way in WAYS {
+    for way in ways() {
         for (interface, filter, passes) in
             [("vb", "vlan 7 and tcp", true), ("vb", "", true), ("any", "", true), ("vb", "vlan 8", false)]
         {
@@ -140,7 +160,7 @@ fn a_request_without_an_answer_is_told_though_nothing_more_comes() {
     ]);
     let deaf = net::Running::start(deaf);
     deaf.line(|line| line == "ready");
-    for way in WAYS {
+    for way in ways() {
         let capture = net.capture(0, &["-i", "lo", "--backend", way]);
         let mut client = net.command(0, "curl");
         client.args(["-s", "--max-time", "60", "--noproxy", "*", &leaking("127.0.0.1")]);
@@ -195,7 +215,7 @@ fn streams(net: &Net, second: &str) -> net::Running {
 fn a_stream_that_stays_open_leaks_within_a_second_compressed_or_not() {
     let Some(net) = Net::new() else { return };
     let second = STRIPE.replace("q7Vd", "Zw4k");
-    for way in WAYS {
+    for way in ways() {
         for coding in ["plain", "gzip"] {
             let case = format!("{way} {coding}");
             let server = streams(&net, &second);

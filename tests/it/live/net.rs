@@ -81,6 +81,18 @@ impl Net {
         command
     }
 
+    /// Does this within a namespace.
+    pub(crate) fn within<T: Send>(&self, side: usize, work: impl FnOnce() -> T + Send) -> T {
+        thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                let namespace = fs::File::open(format!("/var/run/netns/{}", self.names[side])).unwrap();
+                nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+                work()
+            });
+            inside.join().unwrap()
+        })
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -239,6 +251,11 @@ impl Running {
         let said = drain(&self.err).join("\n");
         let code = self.child.wait().unwrap().code().expect("ended by a signal");
         (code, rest.iter().map(|line| serde_json::from_str(line).unwrap()).collect(), said)
+    }
+
+    /// The exit code of what says no events.
+    pub(crate) fn code(mut self) -> i32 {
+        self.child.wait().unwrap().code().expect("ended by a signal")
     }
 
     /// As [`Running::ended`], asked to end by SIGTERM.

@@ -92,7 +92,7 @@ fn mask(id: u32, set: &str) -> u64 {
 fn rights_are_given_up_and_the_capture_goes_on() {
     let Some(net) = Net::new() else { return };
     let _server = net.server(0);
-    for way in super::WAYS {
+    for way in super::ways() {
         for (arguments, user, left, filter) in [
             (&["--user", "nobody"][..], "65534", PROCESSES, "2"),
             (&["--user", "nobody", "--no-processes"], "65534", NONE, "2"),

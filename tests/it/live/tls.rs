@@ -1,0 +1,397 @@
+//! Clear text inside TLS (`--tls`): real clients and servers of each library, in both directions; what leaks in spite of TLS is
+//! told, once, of the right process and addresses, and nothing stays behind.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use libbpf_rs::query::{LinkInfoIter, ProgInfoIter};
+use serde_json::Value;
+
+use super::net::{Net, Running};
+
+/// A key of one test alone: captures see the programs of every namespace, and tests run at the same time. Made up.
+fn key() -> String {
+    static SERIAL: AtomicU32 = AtomicU32::new(0);
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    let unique = u64::from(std::process::id()) * 1000 + u64::from(serial);
+    let mut letters = String::new();
+    let mut rest = unique.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    for _ in 0..11 {
+        let at = (rest % 62) as usize;
+        letters.push("aQ7bR2cS9dT4eU0fV6gW1hX8iY3jZ5kAlBmCnDoEpFqGrHsItJuKvLwMxNyOzP".as_bytes()[at] as char);
+        rest /= 62;
+    }
+    format!("sk_live_q7Vd3TzN9mKw2{letters}")
+}
+
+/// A namespace with a certificate; `None`, with the reason printed, where clear text cannot be read.
+fn prepared() -> Option<Net> {
+    let net = Net::new()?;
+    let mut doctor = net.command(0, env!("CARGO_BIN_EXE_leaktap"));
+    let doctor = doctor.args(["doctor", "--format", "json"]).env("XDG_STATE_HOME", net.path("state"));
+    let checks: Value = serde_json::from_slice(&doctor.output().unwrap().stdout).unwrap();
+    let tls = checks.as_array().unwrap().iter().find(|check| check["name"] == "tls").unwrap();
+    if tls["ok"] != true {
+        eprintln!("skipped: {}", tls["found"]);
+        return None;
+    }
+    if !has("openssl") {
+        return None;
+    }
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem"])
+        .args(["-days", "2", "-subj", "/CN=localhost"])
+        .current_dir(net.path(""))
+        .stderr(Stdio::null())
+        .status();
+    assert!(made.unwrap().success());
+    Some(net)
+}
+
+fn has(program: &str) -> bool {
+    let found = Command::new("which").arg(program).stdout(Stdio::null()).status();
+    let has = found.is_ok_and(|found| found.success());
+    if !has {
+        eprintln!("skipped: {program} is not installed");
+    }
+    has
+}
+
+/// Python's server over TLS at this port, ready: every path answers `ok`.
+fn server(net: &Net, port: u16) -> Running {
+    let script = format!(
+        "import http.server as h, ssl
+class H(h.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header('Content-Length', '2')
+        self.end_headers()
+        self.wfile.write(b'ok')
+s = h.ThreadingHTTPServer(('127.0.0.1', {port}), H)
+c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+c.load_cert_chain('cert.pem', 'key.pem')
+s.socket = c.wrap_socket(s.socket, server_side=True)
+print('ready', flush=True)
+s.serve_forever()"
+    );
+    let mut command = net.command(0, "python3");
+    command.args(["-c", &script]);
+    ready(command)
+}
+
+fn ready(command: Command) -> Running {
+    let running = Running::start(command);
+    running.line(|line| line.contains("ready"));
+    running
+}
+
+/// The events with this mark in their target, by type, that come until there is a leak; then what comes within a moment.
+fn leaks_of(capture: &Running, mark: &str) -> Vec<Value> {
+    let is_it = |line: &str| line.contains("\"type\":\"leak\"") && line.contains(mark);
+    vec![serde_json::from_str(&capture.line(is_it)).unwrap()]
+}
+
+/// What holds of every leak over TLS by a query.
+#[track_caller]
+fn check(leak: &Value, port: u16, why: &str) {
+    assert_eq!(leak["exposures"], serde_json::json!(["query-string"]), "{why}: {leak}");
+    assert_eq!(leak["flow"]["encrypted"], true, "{why}");
+    assert_eq!(leak["flow"]["server"], format!("127.0.0.1:{port}"), "{why}: {leak}");
+    assert!(leak["flow"]["client"].as_str().unwrap().starts_with("127.0.0.1:"), "{why}: {leak}");
+    assert_eq!((&leak["source"], &leak["http"]["status"]), (&"tls".into(), &200.into()), "{why}: {leak}");
+}
+
+/// A Go program of the standard library alone; `None` where it cannot be built.
+fn go(net: &Net, name: &str, text: &str) -> Option<std::path::PathBuf> {
+    if !has("go") {
+        return None;
+    }
+    let folder = net.path(name);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("main.go"), text).unwrap();
+    let built = Command::new("go")
+        .args(["build", "-o", name, "main.go"])
+        .current_dir(&folder)
+        .envs([("GO111MODULE", "off"), ("GOFLAGS", ""), ("GOPROXY", "off"), ("CGO_ENABLED", "0")])
+        .env("GOCACHE", std::env::temp_dir().join("leaktap-go-cache"))
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    Some(folder.join(name))
+}
+
+const GO_CLIENT: &str = r#"package main
+
+import (
+	"crypto/tls"
+	"io"
+	"net/http"
+	"os"
+)
+
+func main() {
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	answer, err := client.Get(os.Args[1])
+	if err != nil {
+		panic(err)
+	}
+	io.Copy(io.Discard, answer.Body)
+	answer.Body.Close()
+}
+"#;
+
+const GO_SERVER: &str = r#"package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"os"
+)
+
+func main() {
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("ok")) })
+	fmt.Println("ready")
+	server := &http.Server{Addr: os.Args[1], TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}}
+	panic(server.ListenAndServeTLS("cert.pem", "key.pem"))
+}
+"#;
+
+const NODE_CLIENT: &str =
+    "require('https').get(process.argv[1], { rejectUnauthorized: false }, r => r.resume());";
+
+const ASYNC_CLIENT: &str = r"
+import asyncio, ssl, sys, urllib.parse as u
+async def main():
+    c = ssl.create_default_context()
+    c.check_hostname = False
+    c.verify_mode = ssl.CERT_NONE
+    at = u.urlsplit(sys.argv[1])
+    r, w = await asyncio.open_connection(at.hostname, at.port, ssl=c)
+    w.write(f'GET {at.path}?{at.query} HTTP/1.1\r\nHost: {at.netloc}\r\nConnection: close\r\n\r\n'.encode())
+    await r.read()
+    w.close()
+asyncio.run(main())
+";
+
+#[test]
+fn what_clients_of_each_library_leak_is_told_of_them() {
+    let Some(net) = prepared() else { return };
+    const PORT: u16 = 8443;
+    let _server = server(&net, PORT);
+    let go = go(&net, "goclient", GO_CLIENT);
+    let go = go.as_ref().and_then(|path| path.to_str());
+    let requests =
+        "import requests, sys, urllib3; urllib3.disable_warnings(); requests.get(sys.argv[1], verify=False)";
+    for (why, program, arguments) in [
+        ("OpenSSL", Some("curl"), &["-sk", "--noproxy", "*"][..]),
+        ("GnuTLS", Some("wget"), &["-qO-", "--no-check-certificate", "--no-proxy"]),
+        ("OpenSSL in Python", Some("python3"), &["-c", requests]),
+        ("OpenSSL in Python, by memory", Some("python3"), &["-c", ASYNC_CLIENT]),
+        ("OpenSSL in Node, linked in, by memory", Some("node"), &["-e", NODE_CLIENT]),
+        ("Go", go, &[]),
+    ] {
+        let Some(program) = program.filter(|program| has(program)) else { continue };
+        let client = |key: &str| {
+            let url = format!("https://127.0.0.1:{PORT}/ok?api_key={key}");
+            let mut command = net.command(0, program);
+            let done = command.args(arguments).arg(url).env_remove("https_proxy").output().unwrap();
+            assert!(done.status.success(), "{why}: {}", String::from_utf8_lossy(&done.stderr));
+        };
+        // A command of its own namespace, where nobody sees the server.
+        let key = key();
+        let capture = net.leaktap(0, &["capture", "-v", "--format", "ndjson", "--tls", "--reveal"]);
+        capture.said(|line| line.contains(": capturing on "));
+        client(&key);
+        let [leak] = leaks_of(&capture, &key).try_into().unwrap();
+        check(&leak, PORT, why);
+        let process = &leak["process"];
+        let name = std::path::Path::new(program).file_name().unwrap().to_str().unwrap();
+        assert_eq!((&process["name"], &process["end"]), (&name.into(), &"client".into()), "{why}: {leak}");
+        assert_eq!(process["peer"]["name"], "python3", "{why}: {leak}");
+        let (code, rest, said) = capture.end();
+        assert_eq!(code, 0, "{why}: {said}");
+        assert!(said.contains("bytes of clear text"), "{said}");
+        let more = rest.iter().filter(|event| event["type"] == "leak" && event.to_string().contains(&key));
+        assert_eq!(more.count(), 0, "{why}: told once");
+        assert!(rest.iter().all(|event| event["id"] != leak["id"]), "{why}: not once more: {rest:?}");
+    }
+}
+
+#[test]
+fn what_is_leaked_to_servers_of_each_library_is_told_of_them() {
+    let Some(net) = prepared() else { return };
+    let flask = r"
+import flask, logging, sys
+logging.getLogger('werkzeug').disabled = True
+app = flask.Flask('made-up')
+@app.get('/ok')
+def ok(): return 'ok'
+print('ready', flush=True)
+app.run(port=int(sys.argv[1]), ssl_context=('cert.pem', 'key.pem'))
+";
+    let node = r"
+const fs = require('fs');
+require('https').createServer({ key: fs.readFileSync('key.pem'), cert: fs.readFileSync('cert.pem') }, (q, r) => r.end('ok'))
+    .listen(Number(process.argv[1]), '127.0.0.1', () => console.log('ready'));
+";
+    let nginx = "daemon off; master_process off; error_log stderr; pid nginx.pid;
+events {}
+http {
+    access_log off;
+    client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;
+    server { listen 127.0.0.1:9004 ssl; ssl_certificate cert.pem; ssl_certificate_key key.pem; location / { return 200 ok; } }
+}
+";
+    net.write("nginx.conf", nginx);
+    let folder = format!("{}/", net.path("").display());
+    let go = go(&net, "goserver", GO_SERVER);
+    let go = go.as_ref().and_then(|path| path.to_str());
+    for (name, program, arguments, port) in [
+        ("python3", Some("python3"), vec!["-c", flask, "9001"], 9001),
+        ("node", Some("node"), vec!["-e", node, "9002"], 9002),
+        ("goserver", go, vec!["127.0.0.1:9003"], 9003),
+        ("nginx", Some("nginx"), vec!["-p", &folder, "-c", "nginx.conf"], 9004),
+    ] {
+        let Some(program) = program.filter(|program| has(program)) else { continue };
+        let mut command = net.command(0, program);
+        command.args(arguments);
+        let _server = Running::start(command);
+        let capture = net.leaktap(0, &["capture", "-v", "--format", "ndjson", "--tls", "--reveal"]);
+        capture.said(|line| line.contains(": capturing on "));
+        // The client is this program, whose library nobody watches.
+        let key = key();
+        let url = format!("https://127.0.0.1:{port}/ok?api_key={key}");
+        net.within(0, || {
+            let tls = ureq::tls::TlsConfig::builder().disable_verification(true).build();
+            let agent: ureq::Agent = ureq::Agent::config_builder().tls_config(tls).proxy(None).build().into();
+            let begun = Instant::now();
+            // Until the server listens.
+            while let Err(error) = agent.get(&url).call() {
+                assert!(begun.elapsed() < Duration::from_secs(20), "{name}: {error}");
+            }
+        });
+        let [leak] = leaks_of(&capture, &key).try_into().unwrap();
+        check(&leak, port, name);
+        let process = &leak["process"];
+        let server = if process["end"] == "server" { process } else { &process["peer"] };
+        assert_eq!((&server["name"], &server["end"]), (&name.into(), &"server".into()), "{name}: {leak}");
+        assert_eq!(capture.end().0, 0, "{name}");
+    }
+}
+
+#[test]
+fn what_the_wire_carries_too_is_told_once() {
+    let Some(net) = prepared() else { return };
+    const PORT: u16 = 8444;
+    let _server = server(&net, PORT);
+    let capture = net.capture(0, &["-i", "lo", "--tls", "--reveal"]);
+    let (key, header) = (key(), key());
+    let url = format!("https://127.0.0.1:{PORT}/ok?api_key={key}");
+    let mut curl = net.command(0, "curl");
+    curl.args(["-sk", "--noproxy", "*", "-H", &format!("Authorization: Bearer {header}"), &url]);
+    assert!(curl.output().unwrap().status.success());
+    let [leak] = leaks_of(&capture, &key).try_into().unwrap();
+    check(&leak, PORT, "");
+    let (code, rest, said) = capture.end();
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("--tls reads the clear text that programs on this machine"), "{said}");
+    let text = format!("{rest:?}");
+    assert!(!text.contains(&key) && !text.contains(&header), "in a header it is where it belongs: {text}");
+    let summary = rest.last().unwrap();
+    assert_eq!(summary["protocols"]["tls"], 1, "the wire carried it encrypted: {summary}");
+}
+
+#[test]
+fn the_command_of_run_is_read_and_nobody_else() {
+    let Some(net) = prepared() else { return };
+    const PORT: u16 = 8445;
+    let _server = server(&net, PORT);
+    let (mine, others) = (key(), key());
+    let fetch = |key: &str| format!("curl -sk --noproxy '*' 'https://127.0.0.1:{PORT}/ok?api_key={key}'");
+    net.write("others.sh", fetch(&others));
+    let script = format!("echo go >begun; until test -e done; do sleep 0.05; done; {}", fetch(&mine));
+    let mut command = net.command(0, env!("CARGO_BIN_EXE_leaktap"));
+    command.args(["run", "--tls", "--reveal", "--fail-on", "high", "--sink", "ndjson:leaks.ndjson"]);
+    command.args(["--", "sh", "-c", &script]).env("LEAKTAP_FINGERPRINT_KEY", "the key of the tests");
+    command.env("XDG_STATE_HOME", net.path("state"));
+    let running = Running::start(command);
+    running.said(|line| line.contains("--tls reads the clear text that the command sends"));
+    let begun = Instant::now();
+    while !net.path("begun").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        std::thread::yield_now();
+    }
+    assert!(net.command(0, "sh").arg("others.sh").output().unwrap().status.success());
+    net.write("done", "");
+    // The leak is of the loopback, which lowers it to high.
+    let code = running.code();
+    let text = fs::read_to_string(net.path("leaks.ndjson")).unwrap();
+    assert!(text.contains(&mine) && !text.contains(&others), "{text}");
+    assert_eq!(code, 1, "{text}");
+}
+
+#[test]
+fn programs_that_come_when_rights_were_given_up_are_read_and_nothing_stays() {
+    let Some(net) = prepared() else { return };
+    const PORT: u16 = 8446;
+    let _server = server(&net, PORT);
+    let Some(go) = go(&net, "lateclient", GO_CLIENT) else { return };
+    let mut command = net.command(0, env!("CARGO_BIN_EXE_leaktap"));
+    command.args(["capture", "-v", "--format", "ndjson", "--tls", "--reveal"]);
+    // As under sudo: it becomes the user who called it.
+    command.env("SUDO_UID", "65534").env("LEAKTAP_FINGERPRINT_KEY", "the key of the tests");
+    let capture = Running::start(command);
+    capture.said(|line| line.contains("given up: user 65534"));
+    capture.said(|line| line.contains(": capturing on "));
+    // `ip netns exec` becomes it.
+    let (programs, links) = loaded(capture.id());
+    assert!(programs.len() >= 4 && links.len() >= 4, "{programs:?} {links:?}");
+    // What it found at the start grows by the program that is new.
+    let begun = Instant::now();
+    while loaded(capture.id()).1.len() <= links.len() {
+        let mut client = net.command(0, go.to_str().unwrap());
+        let done = client.arg(format!("https://127.0.0.1:{PORT}/warm")).output().unwrap();
+        assert!(done.status.success());
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is not watched");
+    }
+    let key = key();
+    let mut client = net.command(0, go.to_str().unwrap());
+    assert!(
+        client.arg(format!("https://127.0.0.1:{PORT}/ok?api_key={key}")).output().unwrap().status.success()
+    );
+    let [leak] = leaks_of(&capture, &key).try_into().unwrap();
+    check(&leak, PORT, "late");
+    let (programs, links) = loaded(capture.id());
+    assert_eq!(capture.end().0, 0);
+    // The kernel frees them a little later.
+    let begun = Instant::now();
+    loop {
+        let left: BTreeSet<u32> = ProgInfoIter::default().map(|program| program.id).collect();
+        let tied: BTreeSet<u32> = LinkInfoIter::default().map(|link| link.id).collect();
+        if programs.is_disjoint(&left) && links.is_disjoint(&tied) {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "something stays loaded");
+        std::thread::yield_now();
+    }
+}
+
+/// The programs and attachments that a process holds, by the kernel's numbers.
+fn loaded(pid: u32) -> (BTreeSet<u32>, BTreeSet<u32>) {
+    let (mut programs, mut links) = (BTreeSet::new(), BTreeSet::new());
+    for entry in fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap().flatten() {
+        let text = fs::read_to_string(entry.path()).unwrap_or_default();
+        let value = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+            line.trim().parse::<u32>().ok()
+        };
+        programs.extend(value("prog_id:"));
+        links.extend(value("link_id:"));
+    }
+    (programs, links)
+}
