@@ -79,8 +79,11 @@ fn main() {
         ] {
             press(&mut app, keys);
             settle(&mut app, &mut clock);
-            let (middle, worst) = drawn(&app, &mut terminal);
-            println!("{:<44} {middle:>9.0} µs, at worst {worst:.0}", format!("a drawing of {view}, {name}"));
+            let (middle, slow) = drawn(&app, &mut terminal);
+            println!(
+                "{:<44} {middle:>9.0} µs, one in twenty more than {slow:.0}",
+                format!("a drawing of {view}, {name}")
+            );
             press(&mut app, "\u{1b}");
         }
         press(&mut app, "1vvs");
@@ -209,7 +212,7 @@ fn settle(app: &mut App, clock: &mut Duration) {
     }
 }
 
-/// Microseconds of a drawing: the middle of many, and the worst.
+/// Microseconds of a drawing: the middle of many, and that which one in twenty exceeds.
 fn drawn(app: &App, terminal: &mut Terminal<TestBackend>) -> (f64, f64) {
     let mut times: Vec<f64> = (0..200)
         .map(|_| {
@@ -219,7 +222,7 @@ fn drawn(app: &App, terminal: &mut Terminal<TestBackend>) -> (f64, f64) {
         })
         .collect();
     times.sort_by(f64::total_cmp);
-    (times[times.len() / 2], times[times.len() - 1])
+    (times[times.len() / 2], times[times.len() * 19 / 20])
 }
 
 /// What a second of the load takes, by the clock: leaks and sightings half and half, in ten batches, and thirty drawings.
