@@ -8,7 +8,7 @@
 )]
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use leaktap::baseline::Baseline;
@@ -79,8 +79,11 @@ fn main() {
         ] {
             press(&mut app, keys);
             settle(&mut app, &mut clock);
-            let (middle, worst) = drawn(&app, &mut terminal);
-            println!("{:<44} {middle:>9.0} µs, at worst {worst:.0}", format!("a drawing of {view}, {name}"));
+            let (middle, slow) = drawn(&app, &mut terminal);
+            println!(
+                "{:<44} {middle:>9.0} µs, one in twenty more than {slow:.0}",
+                format!("a drawing of {view}, {name}")
+            );
             press(&mut app, "\u{1b}");
         }
         press(&mut app, "1vvs");
@@ -104,6 +107,12 @@ fn main() {
         press(&mut app, "\\");
     }
     memory("memory");
+}
+
+/// Processor time of this thread: the machine may be busy.
+fn processor() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }
 
 fn setup(size: Size) -> Setup {
@@ -155,10 +164,10 @@ fn take(app: &mut App, clock: &mut Duration, number: &mut u64, until: u64, templ
         let news: Vec<News> = (*number..*number + BATCH).map(|number| leak(template, number)).collect();
         *number += BATCH;
         *clock += Duration::from_millis(100);
-        let begun = Instant::now();
+        let begun = processor();
         app.update(Message::News(news));
         app.update(Message::Tick(*clock));
-        spent += begun.elapsed();
+        spent += processor().saturating_sub(begun);
     }
     spent.as_secs_f64() * 1e6 / (until - from) as f64
 }
@@ -177,10 +186,10 @@ fn sightings(app: &mut App, clock: &mut Duration, number: u64) -> f64 {
         };
         let news: Vec<News> = (batch * BATCH..(batch + 1) * BATCH).map(sighting).collect();
         *clock += Duration::from_millis(100);
-        let begun = Instant::now();
+        let begun = processor();
         app.update(Message::News(news));
         app.update(Message::Tick(*clock));
-        spent += begun.elapsed();
+        spent += processor().saturating_sub(begun);
     }
     spent.as_secs_f64() * 1e6 / MANY as f64
 }
@@ -209,20 +218,20 @@ fn settle(app: &mut App, clock: &mut Duration) {
     }
 }
 
-/// Microseconds of a drawing: the middle of many, and the worst.
+/// Microseconds of a drawing: the middle of many, and that which one in twenty exceeds.
 fn drawn(app: &App, terminal: &mut Terminal<TestBackend>) -> (f64, f64) {
     let mut times: Vec<f64> = (0..200)
         .map(|_| {
-            let begun = Instant::now();
+            let begun = processor();
             terminal.draw(|frame| draw(app, frame)).unwrap();
-            begun.elapsed().as_secs_f64() * 1e6
+            processor().saturating_sub(begun).as_secs_f64() * 1e6
         })
         .collect();
     times.sort_by(f64::total_cmp);
-    (times[times.len() / 2], times[times.len() - 1])
+    (times[times.len() / 2], times[times.len() * 19 / 20])
 }
 
-/// What a second of the load takes, by the clock: leaks and sightings half and half, in ten batches, and thirty drawings.
+/// What a second of the load takes: leaks and sightings half and half, in ten batches, and thirty drawings.
 fn second(app: &mut App, clock: &mut Duration, number: &mut u64, template: &Leak) -> f64 {
     const SECONDS: u64 = 10;
     let mut terminal = Terminal::new(TestBackend::new(160, 50)).unwrap();
@@ -237,13 +246,13 @@ fn second(app: &mut App, clock: &mut Duration, number: &mut u64, template: &Leak
             News::Sighting(Sighting { leak: id(*number - 1 - at * 17), time, client, frame: at })
         }));
         *clock += Duration::from_millis(100);
-        let begun = Instant::now();
+        let begun = processor();
         app.update(Message::News(news));
         app.update(Message::Tick(*clock));
         for _ in 0..3 {
             terminal.draw(|frame| draw(app, frame)).unwrap();
         }
-        spent += begun.elapsed();
+        spent += processor().saturating_sub(begun);
     }
     spent.as_secs_f64() / SECONDS as f64
 }

@@ -75,7 +75,8 @@ fuzz_target!(|bytes: &[u8]| {
             acknowledgment: u32::from(u16::from_be_bytes([c, d])).wrapping_sub(20_000),
             flags: Flags(flags),
             payload,
-            cut: u32::from(who >> 1 & 1), realm: 0,
+            cut: u32::from(who >> 1 & 1),
+            realm: u16::from(who >> 3 & 3),
         };
         table.segment(&segment, Now { frame, time }, &mut sink);
         assert!(table.len() <= 4 && table.memory() <= 8192 + 4096);

@@ -254,3 +254,25 @@ fn what_cannot_be_done_is_said_before_the_screen_is_taken() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("watch needs a terminal"));
 }
+
+#[test]
+fn the_mouse_goes_where_it_points() {
+    let room = Room::new();
+    let mut terminal = room.watch("any-sll", &[]);
+    terminal.shows("2 Secrets 2");
+    // Pressed and let go, as terminals tell it (SGR).
+    let click = |column: usize, row: usize| format!("\x1b[<0;{column};{row}M\x1b[<0;{column};{row}m");
+    let text = terminal.text();
+    let tabs = text.lines().nth(1).unwrap();
+    let column = tabs.split("2 Secrets").next().unwrap().chars().count() + 2;
+    terminal.keys(&click(column, 2));
+    terminal.wait("the secrets", |screen| {
+        screen.lines().nth(3).is_some_and(|line| line.contains("leaks") && line.contains("seen"))
+    });
+    terminal.keys(&click(2, 2));
+    terminal
+        .wait("the leaks", |screen| !screen.lines().nth(3).is_some_and(|line| line.contains("leaks   seen")));
+    terminal.keys("q");
+    assert!(terminal.end().success());
+    assert!(terminal.is_sound());
+}
