@@ -12,7 +12,7 @@ FEATURES = $(if $(PCAP),,--no-default-features) $(if $(EBPF),--features ebpf)
 DIST   = target/dist
 MUSL   = x86_64-unknown-linux-musl
 
-.PHONY: help dist dist-files dist-deb dist-static demo test soak lint deny deps build bench bench-baseline bench-compare bench-live bench-stages quality captures pictures fuzz fuzz-deps fuzz-corpus clean
+.PHONY: help dist dist-check dist-files dist-deb dist-static demo test soak lint deny deps build bench bench-baseline bench-compare bench-live bench-screen bench-stages quality captures pictures fuzz fuzz-deps fuzz-corpus clean
 
 help:
 	@echo 'make demo      install what is missing, build, scan the captures that come with the project'
@@ -21,11 +21,12 @@ help:
 	@echo 'make lint      format, clippy, and make deny where cargo-deny is installed'
 	@echo 'make deny      licences, bans and sources of the dependencies'
 	@echo 'make bench     speed beside tcpdump, memory, and whether all is found; BENCH="--full bulk" for real sizes'
-	@echo 'make bench-stages | bench-baseline | bench-compare | bench-live   see docs/PERFORMANCE.md'
+	@echo 'make bench-stages | bench-baseline | bench-compare | bench-live | bench-screen   see docs/PERFORMANCE.md'
 	@echo 'make quality   false alarms per MB on the files of installed packages'
 	@echo 'make fuzz      every fuzz target (or TARGETS=) for TIME seconds each (default 60)'
 	@echo 'make captures  remake the captures from real clients and servers (root, tcpdump, nginx, curl, Python)'
 	@echo 'make dist      a .deb and a static offline tool (musl), with man pages and completions, in target/dist'
+	@echo 'make dist-check  the same, unpacked elsewhere and used'
 	@echo 'make pictures  remake the picture and recording of the screen (root, tmux, curl, Python with Flask)'
 	@echo 'make deps      install the system packages that are missing (Debian)'
 
@@ -95,6 +96,10 @@ bench-live: build
 	test -e $(LIVE_CAPTURES)/bulk.pcap || $(SCAN) --size 300 --runs 1 --write $(LIVE_CAPTURES) bulk small
 	benches/live/run $(LIVE_CAPTURES) $(LIVE)
 
+# What the screen of `watch` costs, with as many leaks as it holds.
+bench-screen: deps
+	$(CARGO) bench --locked $(FEATURES) --bench screen
+
 # What bench-compare compares with.
 bench-baseline: deps
 	$(SCAN) --save $(BASELINE) $(BENCH)
@@ -107,6 +112,10 @@ bench-compare: deps
 dist: dist-deb dist-static
 	@ls -l $(DIST)/*.deb $(DIST)/*.tar.gz
 
+# Both packages unpacked, and used as a stranger would: nothing of this folder but the captures.
+dist-check: dist
+	packaging/check $(DIST)
+
 # What the program itself says of its command line.
 dist-files: build
 	@mkdir -p $(DIST)/completions
@@ -117,12 +126,15 @@ dist-files: build
 
 dist-deb: dist-files
 	@command -v cargo-deb >/dev/null 2>&1 || $(CARGO) install --locked cargo-deb
-	$(CARGO) deb --no-build --output $(DIST)/
+	@rm -f $(DIST)/*.deb
+	$(CARGO) deb --no-build --strip --no-separate-debug-symbols --output $(DIST)/
 
 dist-static: dist-files
 	@command -v musl-gcc >/dev/null 2>&1 || { echo 'the static build needs musl-gcc: apt-get install musl-tools'; exit 1; }
-	@rustc --print target-libdir --target $(MUSL) | xargs test -d || { echo 'the static build needs the target: rustup target add $(MUSL)'; exit 1; }
-	CC_x86_64_unknown_linux_musl=musl-gcc $(CARGO) build --release --locked --no-default-features --target $(MUSL)
+	@test -d "$$(rustc --print target-libdir --target $(MUSL) 2>/dev/null)" || rustup target add $(MUSL) || { \
+		echo 'the static build needs the standard library for $(MUSL), and it could not be fetched: `rustup target add $(MUSL)` where'; \
+		echo 'there is a network and rustup, or the package of your distribution. `make dist-deb` makes the .deb alone.'; exit 1; }
+	CC_x86_64_unknown_linux_musl=musl-gcc CARGO_PROFILE_RELEASE_STRIP=symbols $(CARGO) build --release --locked --no-default-features --target $(MUSL)
 	@rm -rf $(DIST)/leaktap-static && mkdir -p $(DIST)/leaktap-static
 	cp -r target/$(MUSL)/release/leaktap $(DIST)/man $(DIST)/completions README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE packaging/leaktap.toml packaging/leaktap.schema.json $(DIST)/leaktap-static/
 	tar -C $(DIST) -czf $(DIST)/leaktap-static-x86_64.tar.gz leaktap-static

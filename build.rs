@@ -21,7 +21,8 @@ fn main() -> io::Result<()> {
 }
 
 /// The programs that run in the kernel, each `NAME.bpf.c` beside the header that it needs.
-const KERNEL_PROGRAMS: [&str; 2] = ["src/process/ebpf/owner.bpf.c", "src/source/tls/tls.bpf.c"];
+const KERNEL_PROGRAMS: [&str; 3] =
+    ["src/process/ebpf/owner.bpf.c", "src/source/live/ebpf/frames.bpf.c", "src/source/tls/tls.bpf.c"];
 
 /// Compiles each of [`KERNEL_PROGRAMS`] to `NAME.bpf.o`. Where each field of the kernel lies is found when they are loaded.
 fn kernel_programs() {

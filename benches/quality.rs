@@ -225,6 +225,7 @@ fn scan(
         pulse: false,
         metered: false,
         key: FingerprintKey::new(b"the key of the bench"),
+        confine: None,
         tape: None,
         stop: Arc::new(AtomicBool::new(false)),
     };

@@ -76,6 +76,7 @@ fuzz_target!(|bytes: &[u8]| {
             flags: Flags(flags),
             payload,
             cut: u32::from(who >> 1 & 1),
+            realm: u16::from(who >> 3 & 3),
         };
         table.segment(&segment, Now { frame, time }, &mut sink);
         assert!(table.len() <= 4 && table.memory() <= 8192 + 4096);

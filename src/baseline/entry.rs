@@ -127,6 +127,26 @@ impl Entry {
         }
     }
 
+    /// The same with what a person says of it: a reason, in which words like `owner:ann` and `until:2026-12-31` say who answers for it
+    /// and its last day.
+    ///
+    /// # Errors
+    /// What is wrong with a word.
+    pub fn because(mut self, text: &str) -> Result<Self, &'static str> {
+        let mut words = Vec::new();
+        for word in text.split_whitespace() {
+            match word.split_once(':') {
+                Some(("owner", owner)) if !owner.is_empty() => self.owner = Some(owner.to_owned()),
+                Some(("until", day)) => {
+                    self.expires = Some(day.parse().map_err(|()| "until: wants a day, like 2026-12-31")?);
+                }
+                _ => words.push(word),
+            }
+        }
+        self.reason = Some(words.join(" ")).filter(|reason| !reason.is_empty());
+        Ok(self)
+    }
+
     /// Whether it has expired at `now`.
     #[must_use]
     pub fn has_expired(&self, now: Timestamp) -> bool {

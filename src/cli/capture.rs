@@ -14,7 +14,9 @@ use super::{Exit, World, on_terminal, rights, rules, signals};
 use crate::config::Config;
 use crate::model::finding::Finding;
 use crate::model::pulse::Pulse;
+use crate::model::shown::counted;
 use crate::pipeline::{self, Metrics, Options, Sources, Until, Watch};
+use crate::privilege::Confinement;
 use crate::process::{Attribution, Selection};
 use crate::rule::RuleSet;
 use crate::source::filter;
@@ -24,8 +26,8 @@ use crate::source::tls::{Tls, Toll};
 /// Runs the command.
 pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
     let config = &world.config;
-    if flags.fanout > 1 && flags.backend == Way::Pcap {
-        bail!("--fanout is the ring's: leave --backend pcap out");
+    if flags.fanout > 1 && matches!(flags.backend, Way::Pcap | Way::Ebpf) {
+        bail!("--fanout is the ring's: leave --backend out");
     }
     if let Some(expression) = &config.filter {
         filter::check(expression)?;
@@ -57,8 +59,10 @@ pub(super) fn run(flags: &Capture, world: &World<'_>) -> anyhow::Result<Exit> {
         retain: flags.retain,
         metrics: metrics.as_ref(),
     };
-    let mut telling =
-        Telling::lasting(&outputs, &lasting, world, || rights::give_up(flags, &outputs, world))?;
+    let mut confinement = Confinement::default();
+    let give_up = || confinement = rights::give_up(flags, &outputs, world);
+    let mut telling = Telling::lasting(&outputs, &lasting, world, give_up)?;
+    let options = Options { confine: Some(Arc::new(move || confinement.enter())), ..options };
     if let Some((address, start)) = serve {
         start().context("cannot serve metrics")?;
         tracing::info!("metrics at http://{address}/metrics, and /health");
@@ -224,7 +228,8 @@ impl Watch for Watching<'_> {
         self.known.read_again();
         match rules::in_force(self.config) {
             Ok(rules) => {
-                tracing::warn!("the rules were read again: {} are in force", rules.rules().len());
+                let amount = counted(rules.rules().len() as u64, "rule");
+                tracing::warn!("the rules were read again: {amount} in force");
                 Some(Arc::new(rules))
             }
             Err(error) => {

@@ -31,6 +31,7 @@ pub(super) fn run(world: &World<'_>) -> anyhow::Result<Exit> {
         interface(),
         way("ring", Way::Ring),
         way("libpcap", Way::Pcap),
+        way("tcx", Way::Ebpf),
         processes(),
         kernel(),
         clear_text(),
@@ -84,7 +85,12 @@ fn way(name: &'static str, way: Way) -> Check {
     match Live::open(live::ANY, &settings, None) {
         Ok(_) => good(name, "opens"),
         Err(crate::source::SourceError::Rights { .. }) => {
-            bad(name, "does not open without the right to capture", rights::command())
+            let needed = if way == Way::Ebpf {
+                "cap_bpf,cap_perfmon,cap_net_admin,cap_net_raw"
+            } else {
+                "cap_net_raw"
+            };
+            bad(name, "does not open without the right to capture", rights::command_for(needed))
         }
         Err(error) => {
             let other = if way == Way::Ring { "--backend pcap" } else { "--backend ring" };

@@ -64,6 +64,7 @@ Examples:
   leaktap run -- pytest                               what tests leak, as they run
   leaktap run --fail-on high -- pytest -q             1 where they pass and a leak is high
   leaktap run --sink ndjson:leaks.ndjson -- npm test  leaks into a file, too
+  leaktap run --sink junit:leaks.xml -- pytest        as test cases for a build server; also sarif:FILE
 
 The command runs in a network namespace of its own: its traffic and nobody else's is seen. It
 reaches what listens on this machine's loopback at the same ports, and other machines over IPv4
@@ -171,10 +172,11 @@ fn long_version() -> String {
     let formats: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
     let sinks: Vec<&str> = remote().iter().map(|(name, _)| *name).collect();
     format!(
-        "{}\nfeatures: {} {}\nformats: {}\nsinks: {}\ntarget: {}",
+        "{}\nfeatures: {} {} {}\nformats: {}\nsinks: {}\ntarget: {}",
         env!("CARGO_PKG_VERSION"),
         has("pcap", cfg!(feature = "pcap")),
         has("ring", cfg!(target_os = "linux")),
+        has("ebpf", cfg!(all(feature = "ebpf", target_os = "linux"))),
         formats.join(" "),
         sinks.join(" "),
         env!("LEAKTAP_TARGET"),
@@ -238,7 +240,8 @@ pub(super) struct Capture {
         help_heading = "Capture"
     )]
     pub(super) interface: Vec<String>,
-    /// How frames are captured: auto, pcap (libpcap), ring (the kernel's packet ring, Linux)
+    /// How frames are captured: auto (the ring, else pcap), pcap (libpcap), ring (the kernel's packet ring, Linux), ebpf (a program in
+    /// the kernel, which hands up no more of a flow once it is known to be encrypted; Linux)
     #[arg(long, value_name = "WAY", value_parser = PossibleValuesParser::new(WAYS).map(|way| way_of(&way)), default_value = "auto",
         hide_possible_values = true, hide_default_value = true, help_heading = "Capture")]
     pub(super) backend: Way,
@@ -263,15 +266,8 @@ pub(super) struct Capture {
     /// Take frames for other machines too
     #[arg(long, help_heading = "Capture")]
     pub(super) promiscuous: bool,
-    /// Tell what this process leaks or gets, and all that it starts (repeats)
-    #[arg(long, value_name = "PID", help_heading = "What is reported")]
-    pid: Vec<u32>,
-    /// Tell what this container or pod leaks or gets, by how its identifier begins (repeats)
-    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new(), help_heading = "What is reported")]
-    container: Vec<String>,
-    /// Tell what this control group and those below it leak or get (repeats)
-    #[arg(long, value_name = "PATH", value_parser = NonEmptyStringValueParser::new(), help_heading = "What is reported")]
-    cgroup: Vec<String>,
+    #[command(flatten)]
+    chosen: Chosen,
     /// Put a sink's file aside before it grows over so many MiB
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 30), help_heading = "Output")]
     rotate_size: Option<u64>,
@@ -297,22 +293,20 @@ pub(super) struct Capture {
     /// Become this user once all is open [default: under sudo, who called it]
     #[arg(long, value_name = "NAME", help_heading = "Rights")]
     pub(super) user: Option<String>,
-    /// Keep what is otherwise given up once all is open: user, capabilities, files (landlock), calls (seccomp) (repeats)
+    /// Keep what is otherwise given up once all is open: user, capabilities, files (landlock), calls (seccomp), or raw: CAP_NET_RAW alone, by
+    /// which libpcap and the readers of --fanout capture again on an interface that comes back (repeats)
     #[arg(long, value_name = "WHAT", value_parser = PossibleValuesParser::new(RIGHTS), value_delimiter = ',', hide_possible_values = true,
         help_heading = "Rights")]
     pub(super) keep: Vec<String>,
-    /// Leaks need not name their processes: then all files but its own are given up, too, and what it takes to see other users' processes
+    /// Leaks need not name their processes: then what it takes to see other users' processes is given up, too
     #[arg(long, conflicts_with_all = ["pid", "container", "cgroup"], help_heading = "Rights")]
     pub(super) no_processes: bool,
-    /// Give CAP_NET_RAW up, too: an interface that vanishes can then not be captured on again
-    #[arg(long, help_heading = "Rights")]
-    pub(super) no_return: bool,
     #[command(flatten)]
     pub(super) detection: Detection,
 }
 
 /// What can be kept.
-const RIGHTS: [&str; 4] = ["user", "capabilities", "files", "calls"];
+const RIGHTS: [&str; 5] = ["user", "capabilities", "files", "calls", "raw"];
 
 /// When a file has to be on the disk.
 fn sync(text: &str) -> Result<Fsync, String> {
@@ -398,10 +392,37 @@ impl Report {
     }
 }
 
+/// Whose leaks are told, of live traffic.
+#[derive(Debug, Default, Args)]
+struct Chosen {
+    /// Tell what this process leaks or gets, and all that it starts (repeats)
+    #[arg(long, value_name = "PID", help_heading = "What is reported")]
+    pid: Vec<u32>,
+    /// Tell what this container or pod leaks or gets, by how its identifier begins (repeats)
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new(), help_heading = "What is reported")]
+    container: Vec<String>,
+    /// Tell what this control group and those below it leak or get (repeats)
+    #[arg(long, value_name = "PATH", value_parser = NonEmptyStringValueParser::new(), help_heading = "What is reported")]
+    cgroup: Vec<String>,
+}
+
+impl Chosen {
+    fn selection(&self) -> Selection {
+        Selection { pids: self.pid.clone(), containers: self.container.clone(), cgroups: self.cgroup.clone() }
+    }
+}
+
+impl Watch {
+    /// Whose leaks are told.
+    pub(super) fn selection(&self) -> Selection {
+        self.chosen.selection()
+    }
+}
+
 impl Capture {
     /// Whose leaks are told.
     pub(super) fn selection(&self) -> Selection {
-        Selection { pids: self.pid.clone(), containers: self.container.clone(), cgroups: self.cgroup.clone() }
+        self.chosen.selection()
     }
 
     /// How the files of sinks are put aside.
@@ -420,7 +441,7 @@ pub(super) struct Watch {
     #[arg(short, long = "interface", value_name = "IFACE", help_heading = "Watch", conflicts_with = "read")]
     pub(super) interface: Vec<String>,
     /// Look at a capture file or a folder of them instead (repeats)
-    #[arg(short, long, value_name = "FILE", help_heading = "Watch")]
+    #[arg(short, long, value_name = "FILE", help_heading = "Watch", conflicts_with = "Chosen")]
     pub(super) read: Vec<PathBuf>,
     /// Read files so many times as fast as they were captured: 1, 0.5, 10, max [default: max]
     #[arg(long, value_name = "N", value_parser = speed, help_heading = "Watch")]
@@ -436,7 +457,8 @@ pub(super) struct Watch {
     #[arg(long, value_name = "THEME", value_parser = PossibleValuesParser::new(THEMES), default_value = "auto",
         hide_possible_values = true, hide_default_value = true, help_heading = "Watch")]
     pub(super) theme: String,
-    /// How frames are captured: auto, pcap (libpcap), ring (the kernel's packet ring, Linux)
+    /// How frames are captured: auto (the ring, else pcap), pcap (libpcap), ring (the kernel's packet ring, Linux), ebpf (a program in
+    /// the kernel, which hands up no more of a flow once it is known to be encrypted; Linux)
     #[arg(long, value_name = "WAY", value_parser = PossibleValuesParser::new(WAYS).map(|way| way_of(&way)), default_value = "auto",
         hide_possible_values = true, hide_default_value = true, help_heading = "Watch")]
     pub(super) backend: Way,
@@ -447,6 +469,8 @@ pub(super) struct Watch {
     /// Take frames for other machines too
     #[arg(long, help_heading = "Watch")]
     pub(super) promiscuous: bool,
+    #[command(flatten)]
+    chosen: Chosen,
     #[command(flatten)]
     pub(super) detection: Detection,
 }
@@ -537,7 +561,7 @@ pub(super) enum Rules {
 
 const SEVERITIES: [&str; 5] = ["info", "low", "medium", "high", "critical"];
 const CONFIDENCES: [&str; 3] = ["low", "medium", "high"];
-const WAYS: [&str; 3] = ["auto", "pcap", "ring"];
+const WAYS: [&str; 4] = ["auto", "pcap", "ring", "ebpf"];
 const THEMES: [&str; 4] = ["auto", "dark", "light", "none"];
 const WHEN: [&str; 3] = ["auto", "always", "never"];
 
@@ -555,6 +579,7 @@ fn way_of(name: &str) -> Way {
     match name {
         "pcap" => Way::Pcap,
         "ring" => Way::Ring,
+        "ebpf" => Way::Ebpf,
         _ => Way::Auto,
     }
 }
@@ -673,6 +698,7 @@ mod tests {
             "leaktap scan a --jobs many",
             "leaktap watch -i lo -r a.pcap",
             "leaktap watch -r a.pcap --speed 0",
+            "leaktap watch -r a.pcap --pid 1",
             "leaktap watch --theme pink",
             "leaktap watch --reveal --never-reveal",
             "leaktap run",

@@ -10,6 +10,7 @@ use super::World;
 use super::scan::same_file;
 use crate::model::event::{self, Leak};
 use crate::model::finding::Finding;
+use crate::model::shown::counted;
 use crate::pipeline::{Leaking, Options, Tape, extract};
 use crate::sink::{FrameFile, Place, Rotation, Spec, sentence};
 use crate::source::Input;
@@ -89,10 +90,8 @@ impl Open {
     fn write(&mut self, inputs: &[Input], options: &Options) -> std::io::Result<()> {
         let lost = self.tape.finish()?;
         if lost > 0 {
-            tracing::warn!(
-                "{}: {lost} leaks are without their frame: there was no room to keep it",
-                self.path.display()
-            );
+            let (path, leaks) = (self.path.display(), counted(lost, "leak"));
+            tracing::warn!("{path}: {leaks} without their frame: there was no room to keep it");
         }
         if options.stop.load(Ordering::Relaxed) && !self.is_live {
             tracing::warn!("{} holds no frames: the inputs are not read again", self.path.display());

@@ -82,7 +82,12 @@ impl World<'_> {
             When::Auto => anstream::AutoStream::choice(out) != anstream::ColorChoice::Never,
         };
         let terminal = terminal_size::terminal_size_of(out).map(|(width, _)| usize::from(width.0));
-        Style { color, width: terminal.unwrap_or(100).clamp(40, 120), live: false }
+        Style {
+            color,
+            width: terminal.unwrap_or(100).clamp(40, 120),
+            live: false,
+            fail_on: self.config.fail_on,
+        }
     }
 
     fn quiet(&self) -> bool {

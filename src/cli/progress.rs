@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::config::When;
+use crate::model::shown::counted;
 
 /// A run shorter than this shows no bar.
 const QUIET: Duration = Duration::from_millis(300);
@@ -95,7 +96,7 @@ fn line(bytes: u64, total: Option<u64>, leaks: u64, elapsed: Duration) -> String
 }
 
 fn leaks_text(leaks: u64) -> String {
-    if leaks == 1 { "1 leak".to_owned() } else { format!("{leaks} leaks") }
+    counted(leaks, "leak")
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use anyhow::bail;
 use super::flags::Redact;
 use super::scan::same_file;
 use super::{Exit, World, rules, telling};
+use crate::model::shown::counted;
 use crate::pipeline::{self, Options};
 use crate::redaction::{self, Masked};
 use crate::sink::clean;
@@ -31,12 +32,16 @@ pub(super) fn run(flags: &Redact, world: &World<'_>) -> anyhow::Result<Exit> {
     let masked = redaction::redact(&flags.input, &flags.output, &in_force, &options, flags.all)?;
     let Masked { sightings, frames, bytes, widened } = masked;
     tracing::warn!(
-        "{}: {sightings} sightings of leaks; {bytes} bytes masked in {frames} frames; a scan of the copy finds nothing",
-        flags.output.display()
+        "{}: {} of leaks; {} masked in {}; a scan of the copy finds nothing",
+        flags.output.display(),
+        counted(sightings as u64, "sighting"),
+        counted(bytes, "byte"),
+        counted(frames, "frame")
     );
     if widened > 0 {
         tracing::info!(
-            "in {widened} flows more than the values was masked: they were compressed, or could not be told from what is around them"
+            "in {} more than the values was masked: compressed, or not to be told from what is around them",
+            counted(widened as u64, "flow")
         );
     }
     Ok(Exit::Ran)

@@ -15,6 +15,7 @@ use super::{Exit, World, on_terminal, signals};
 use crate::config::Config;
 use crate::model::Severity;
 use crate::model::event::{Event, Leak, Summary};
+use crate::model::shown::counted;
 use crate::pipeline::{Flow, Outcome};
 use crate::sink::{self, Place, clean};
 use crate::source;
@@ -191,10 +192,9 @@ impl Report<'_> {
         }
         self.telling.finish();
         if self.unknown > 0 {
-            tracing::warn!(
-                "{} events are of a kind or version that this leaktap does not know",
-                self.unknown
-            );
+            let are = if self.unknown == 1 { "is" } else { "are" };
+            let events = counted(self.unknown, "event");
+            tracing::warn!("{events} {are} of a kind or version that this leaktap does not know");
         }
         let problems = self.problems + self.known.finish();
         let outcome = Outcome { worst: self.worst, problems, skipped: 0 };

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use super::World;
 use super::flags::Capture;
 use super::telling::state_folder;
-use crate::privilege::{self, Capabilities, Files, Wish};
+use crate::privilege::{self, Capabilities, Confinement, Files, Wish};
 use crate::sink::{Place, Spec};
+use crate::source::live::Way;
 
 /// Where a system keeps what any program reads: names, certificates, its own state.
 const SYSTEM: [&str; 8] = ["/etc", "/usr", "/lib", "/lib64", "/run", "/proc", "/sys", "/dev"];
 
-/// Gives up what the flags let it, and tells what could not be.
-pub(super) fn give_up(flags: &Capture, outputs: &[Spec], world: &World<'_>) {
+/// Gives up what the flags let it, and tells what could not be. What threads that look into traffic give up beyond that.
+pub(super) fn give_up(flags: &Capture, outputs: &[Spec], world: &World<'_>) -> Confinement {
     let given = privilege::give_up(&wish(flags, outputs, world));
     if !given.up.is_empty() {
         tracing::info!("given up: {}", given.up.join(", "));
@@ -20,6 +21,7 @@ pub(super) fn give_up(flags: &Capture, outputs: &[Spec], world: &World<'_>) {
     for failure in &given.failures {
         tracing::warn!("{failure} (--keep says what need not be)");
     }
+    given.confinement
 }
 
 fn wish(flags: &Capture, outputs: &[Spec], world: &World<'_>) -> Wish {
@@ -33,14 +35,15 @@ fn wish(flags: &Capture, outputs: &[Spec], world: &World<'_>) -> Wish {
             Capabilities::Kept
         } else {
             Capabilities::Only {
-                capturing: !flags.no_return,
+                capturing: keeps("raw"),
                 processes: !flags.no_processes,
                 programs: flags.tls,
             }
         },
-        // A process that landlock confines sees none of those that it does not.
-        files: (flags.no_processes && !flags.tls && !keeps("files")).then(|| files(outputs, world)),
+        files: (!keeps("files")).then(|| files(outputs, world)),
+        processes: !flags.no_processes || flags.tls,
         calls: !keeps("calls"),
+        attaches: flags.backend == Way::Ebpf,
     }
 }
 

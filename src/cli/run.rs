@@ -40,6 +40,11 @@ const BUFFER: usize = 32 << 20;
 const NEVER: Rotation = Rotation { size: None, every: None, keep: 0 };
 /// What a command leaves running is asked to end, and after so long ended.
 const GRACE: Duration = Duration::from_secs(2);
+/// Whoever cannot be ended by then stays.
+const LAST: Duration = Duration::from_secs(30);
+/// How often it is looked who is left; of those who go on by children of children none may live longer than the second.
+const LOOK: Duration = Duration::from_millis(20);
+const LATE_LOOK: Duration = Duration::from_micros(500);
 
 /// Runs the command.
 pub(super) fn run(flags: &Run, world: &World<'_>) -> anyhow::Result<Exit> {
@@ -179,6 +184,10 @@ fn end_rest() {
         if rest.is_empty() {
             return;
         }
+        if begun.elapsed() > LAST {
+            tracing::warn!("processes were left by the command that cannot be ended: {rest:?}");
+            return;
+        }
         let is_late = begun.elapsed() > GRACE;
         for pid in rest {
             if is_late {
@@ -189,12 +198,16 @@ fn end_rest() {
                 asked.push(pid);
             }
         }
-        thread::sleep(Duration::from_millis(20));
+        // Those whom the first look found may be gone by now, each with a child of its own.
+        thread::sleep(if begun.elapsed() > LOOK { LATE_LOOK } else { LOOK });
     }
 }
 
 /// The children of this process: what the command left comes to it.
 fn children() -> Vec<Pid> {
+    if let Some(children) = children_of_threads() {
+        return children;
+    }
     let own = std::process::id().to_string();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -206,6 +219,20 @@ fn children() -> Vec<Pid> {
             == Some(true)
     };
     pids.filter(is_child).map(Pid::from_raw).collect()
+}
+
+/// The same where the kernel lists them: at once, so that they are still there when they are ended.
+fn children_of_threads() -> Option<Vec<Pid>> {
+    let mut found = Vec::new();
+    for thread in fs::read_dir("/proc/self/task").ok()?.flatten() {
+        match fs::read_to_string(thread.path().join("children")) {
+            Ok(text) => found.extend(text.split(' ').filter_map(|pid| pid.parse().ok()).map(Pid::from_raw)),
+            // The thread is gone, and what it had is another's.
+            Err(_) if !thread.path().exists() => {}
+            Err(_) => return None,
+        }
+    }
+    Some(found)
 }
 
 /// The command's own code where it failed; else what was found, and what could not be done.

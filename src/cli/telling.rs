@@ -38,6 +38,7 @@ pub(super) fn with_stop(world: &World<'_>, stop: Arc<AtomicBool>) -> anyhow::Res
         pulse: false,
         metered: false,
         key: fingerprint_key(world)?,
+        confine: None,
         tape: None,
         stop,
     })

@@ -22,7 +22,7 @@ use crate::config::{Config, When};
 use crate::model::Timestamp;
 use crate::model::secret::FingerprintKey;
 use crate::pipeline::{self, Courier, Options, Outcome, Pace, Sources, Until};
-use crate::process::{Attribution, Selection};
+use crate::process::Attribution;
 use crate::rule::RuleSet;
 use crate::sink::{Fsync, Place, Rotation, Spec, clean};
 use crate::source::live::{ANY, CALM, Live, Settings};
@@ -147,10 +147,8 @@ impl Looked {
         };
         let open = capture::open_each(&words, &settings, 1)?;
         let tls = if flags.tls { Some(capture::tls(0)?) } else { None };
-        Ok(Self::Live(
-            Box::new(Sources { interfaces: open, tls }),
-            capture::attribution(Selection::default())?.map(Box::new),
-        ))
+        let attribution = capture::attribution(flags.selection())?.map(Box::new);
+        Ok(Self::Live(Box::new(Sources { interfaces: open, tls }), attribution))
     }
 
     fn name(&self, flags: &Flags) -> String {

@@ -98,9 +98,15 @@ pub fn is_opaque(media: &Media, first_bytes: &[u8]) -> bool {
 /// compressed 38 % are; of binary records with text in them most.
 #[must_use]
 pub fn is_binary(bytes: &[u8]) -> bool {
+    bytes.len() >= 64 && is_hardly_text(bytes)
+}
+
+/// The same of few bytes, too.
+#[must_use]
+pub fn is_hardly_text(bytes: &[u8]) -> bool {
     let first = bytes.get(..512).unwrap_or(bytes);
     let printable = first.iter().filter(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7e)).count();
-    first.len() >= 64 && 2 * printable < first.len()
+    2 * printable < first.len()
 }
 
 fn is_declared_opaque(media: &Media) -> bool {

@@ -25,7 +25,7 @@ pub use compressed::{InflateLimits, Inflater, Stop, inflate};
 pub use contract::{Decoder, Document, Media, Outline, Wanted};
 pub use layers::layers;
 pub use marks::marks;
-pub use media::{is_binary, is_opaque, media};
+pub use media::{is_binary, is_hardly_text, is_opaque, media};
 
 use crate::model::Field;
 

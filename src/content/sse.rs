@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use memchr::memchr2;
+use memchr::{memchr2, memmem};
 
-use super::contract::{Decoder, Document, Wanted};
+use super::contract::{Decoder, Document, Outline, Wanted};
 use super::{json, text};
 use crate::model::Field;
 use crate::model::message::Origin;
@@ -19,6 +19,15 @@ impl Decoder for EventStream {
 
     fn fits(&self, document: &Document<'_>) -> bool {
         document.media.essence == "text/event-stream"
+    }
+
+    /// Events that are over say nothing of the next.
+    fn outline(&self, document: &Document<'_>, until: usize) -> Option<Outline> {
+        let gone = document.bytes.get(..until)?;
+        let over =
+            [&b"\n\n"[..], b"\r\n\r\n", b"\r\r"].map(|end| Some(memmem::rfind(gone, end)? + end.len()));
+        let until = over.into_iter().flatten().max()?;
+        Some(Outline { text: Vec::new(), until, partial: document.partial })
     }
 
     fn decode(&self, document: &Document<'_>, wanted: &Wanted<'_>, out: &mut dyn FnMut(Field<'_>)) {
@@ -90,6 +99,23 @@ mod tests {
     use super::*;
     use crate::content::Media;
     use crate::model::Surface;
+
+    #[test]
+    fn what_is_over_says_nothing_of_the_next() {
+        let media = Media::default();
+        for (body, until, expected) in [
+            ("data: one\n\ndata: two\n\ndata: three", 30, Some(22)),
+            ("data: one\n\ndata: two\n\ndata: three", 21, Some(11)),
+            ("data: one\r\n\r\ndata: two", 20, Some(13)),
+            ("data: one\ndata: two", 15, None),
+        ] {
+            let bytes = body.as_bytes();
+            let document = Document { bytes, media: &media, surface: Surface::ResponseBody, partial: false };
+            let outline = EventStream.outline(&document, until);
+            assert_eq!(outline.as_ref().map(|outline| outline.until), expected, "{body}");
+            assert!(outline.is_none_or(|outline| outline.text.is_empty() && !outline.partial));
+        }
+    }
 
     #[test]
     fn each_event_is_told() {

@@ -1,9 +1,11 @@
 //! A body on its way through: decoded, kept up to a window, and the frames that carried it.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use crate::content::{self, Inflater, Media, Outline, Stop};
 use crate::model::Surface;
+use crate::model::finding::FindingId;
 
 use super::marks::{Carried, Carrier, Marks};
 
@@ -22,6 +24,8 @@ const BEFORE: usize = 256;
 const HELD: usize = 32 << 10;
 /// Of these so many at once: they may become a thousand times as many.
 const BITE: usize = 8 << 10;
+/// Findings remembered that were told while the body was under way; past them some are told twice.
+const TOLD: usize = 4096;
 /// How much of a body its kind is judged by.
 const SNIFF: usize = 512;
 
@@ -40,6 +44,11 @@ pub(super) struct Body {
     marks: Marks,
     coding: Coding,
     judged: bool,
+    /// Whether something came since it was last looked at while under way.
+    unseen: bool,
+    /// What was told while it was under way.
+    #[expect(clippy::box_collection, reason = "hardly any body has it")]
+    told: Option<Box<HashSet<FindingId>>>,
     window: usize,
     /// Bytes that it will have, as its head says.
     expected: usize,
@@ -104,6 +113,8 @@ impl Body {
             marks: Marks::default(),
             coding: Coding::Unknown,
             judged: false,
+            unseen: false,
+            told: None,
             window: PIECE,
             expected: 0,
         }
@@ -173,6 +184,7 @@ impl Body {
             };
         }
         let before = self.buffer.len();
+        self.unseen = true;
         match &mut self.coding {
             Coding::Skipped | Coding::Unknown => return Ok(()),
             Coding::Plain => {
@@ -268,6 +280,27 @@ impl Body {
         self.buffer.drain(..gone);
         self.marks.discard(gone);
         self.partial = true;
+    }
+
+    /// Whether something came since it was last looked at while under way.
+    pub(super) fn is_unseen(&self) -> bool {
+        self.unseen
+    }
+
+    /// It was looked at.
+    pub(super) fn seen(&mut self) {
+        self.unseen = false;
+    }
+
+    /// Whether a finding was not told yet; it is told now, while the body is under way.
+    pub(super) fn tells(&mut self, id: FindingId) -> bool {
+        let told = self.told.get_or_insert_default();
+        told.len() >= TOLD || told.insert(id)
+    }
+
+    /// Whether a finding was told while the body was under way.
+    pub(super) fn has_told(&self, id: FindingId) -> bool {
+        self.told.as_ref().is_some_and(|told| told.contains(&id))
     }
 
     /// About how many bytes it holds.

@@ -2,42 +2,44 @@
 
 use std::collections::BTreeMap;
 
+use crate::content;
 use crate::flow::{Close, Interest, Loss, LossReason, Now, Piece, Receiver};
 use crate::model::finding::FlowText;
 use crate::model::{Direction, FlowKey, Side, Transport};
 use crate::protocol::{Parser, Protocol};
 
+mod exchange;
+mod room;
 mod stream;
 
+pub(super) use exchange::{Exchange, shown_part};
+#[cfg(test)]
+pub(super) use room::HELD;
 use stream::{Shown, Verdict};
 
 use super::body::Body;
 use super::inspect::Followed;
 use super::marks::{Carrier, Marks};
-use super::story::Heads;
 use super::tap::Tap;
-use super::{Report, SHARDS, Workshop};
+use super::{Report, Workshop};
 
 /// Bytes of an unfinished head (or of what a parser waits behind) that are kept for each direction.
 const KEPT: usize = 300 << 10;
-/// Exchanges without an answer that are remembered, and bytes of each one's target: far more than is ever shown of it.
+/// Exchanges without an answer that are remembered.
 const EXCHANGES: usize = 1000;
-const TARGET: usize = 8 << 10;
-/// Bytes that the conversations of one shard may hold: heads, bodies, decoders, exchanges.
-pub(super) const HELD: usize = (512 << 20) / SHARDS;
-/// A conversation that holds no more than this is let be.
-const LITTLE: usize = 4 << 10;
 /// Secrets of requests followed on one flow.
 const FOLLOWED: usize = 8;
 /// Segments of a stream of no known protocol in which encryption is still looked for.
-const PROBES: u32 = 8;
+const PROBES: u8 = 8;
+/// Datagrams of a flow after which, where none was text, none is expected.
+const OPAQUE: u8 = 4;
 /// Conversations within one flow, each begun by the one before (CONNECT, Upgrade).
 const CONVERSATIONS: u32 = 16;
 
 /// The state of one flow; nothing is kept of a flow that is not looked into.
 pub(crate) type State = Option<Box<Conversation>>;
 
-/// A flow that is looked into.
+/// A flow that is looked into. There may be millions of them: it is two lines of cache.
 pub(crate) struct Conversation {
     /// Its number in its shard.
     pub(super) number: u64,
@@ -48,21 +50,30 @@ pub(crate) struct Conversation {
     /// What the flow's events call its protocol.
     pub(super) protocol: &'static str,
     halves: [Half; 2],
+    /// By direction: the exchange at hand.
+    current: [u32; 2],
     /// The oldest first; seldom more than one.
     pub(super) exchanges: Vec<Exchange>,
     pub(super) encrypted: bool,
+    /// Whether it is to be looked at before its bodies are whole.
+    pub(super) noted: bool,
     rare: Option<Box<Rare>>,
-    /// Bytes of the exchanges remembered.
-    exchange_bytes: u32,
     /// What it was last reckoned to hold.
     held: u32,
-    /// From where on what was kept, lent out while it is shown, is still needed.
-    lent: Option<u32>,
+    /// From where on what was kept, lent out while it is shown, is still needed; [`NOTHING`] where nothing is.
+    lent: u32,
 }
+
+const _: () = assert!(size_of::<Conversation>() <= 128);
+
+/// See [`Conversation`].
+const NOTHING: u32 = u32::MAX;
 
 /// What most flows never have: there may be millions of them.
 #[derive(Default)]
 struct Rare {
+    /// By direction: bytes of no message.
+    text: [Option<Box<Body>>; 2],
     followed: Vec<Followed>,
     losses: BTreeMap<(Direction, &'static str), Tally>,
     /// How often another conversation went on in this flow.
@@ -75,8 +86,10 @@ enum Known {
     NotYet,
     /// Its parser is at work.
     Parsed,
-    /// Nobody knows it; so many segments were probed.
-    Unknown(u32),
+    /// It is, and the parser is made again when something comes: it knew nothing yet. Of open flows most are so.
+    Dormant,
+    /// Nobody knows it; so many segments were probed, or datagrams were no text.
+    Unknown(u8),
     /// Nobody knows it, and nothing else can come of it: searched as text.
     Opaque,
 }
@@ -87,10 +100,6 @@ pub(super) struct Half {
     kept: Option<Box<Kept>>,
     /// The body at hand.
     pub(super) body: Option<Box<Body>>,
-    /// Bytes of no message.
-    pub(super) text: Option<Box<Body>>,
-    /// The exchange at hand.
-    pub(super) exchange: u32,
 }
 
 /// What the parser did not consume.
@@ -98,59 +107,6 @@ pub(super) struct Half {
 pub(super) struct Kept {
     bytes: Vec<u8>,
     marks: Marks,
-}
-
-/// What later findings tell of an exchange.
-#[derive(Debug)]
-pub(super) struct Exchange {
-    pub(super) number: u32,
-    pub(super) status: Option<u16>,
-    pub(super) version: &'static str,
-    /// Method, host and target, one behind the other; where the host begins and the target.
-    text: Box<[u8]>,
-    host: u32,
-    target: u32,
-    /// Its heads, where somebody watches.
-    pub(super) heads: Option<Box<Heads>>,
-}
-
-impl Exchange {
-    /// Of a request that was seen; of others the parts are empty.
-    pub(super) fn new(number: u32, version: &'static str, method: &[u8], host: &[u8], target: &[u8]) -> Self {
-        let text = [method, host, shown_part(target)].concat().into_boxed_slice();
-        // Heads are shorter than that.
-        let host_at = method.len() as u32;
-        let target_at = host_at + host.len() as u32;
-        Self { number, status: None, version, text, host: host_at, target: target_at, heads: None }
-    }
-
-    /// Bytes it held when it began.
-    fn weight(&self) -> u32 {
-        (self.text.len() + self.heads.as_ref().map_or(0, |heads| heads.asked_weight())) as u32
-    }
-
-    fn part(&self, range: std::ops::Range<u32>) -> &[u8] {
-        self.text.get(range.start as usize..range.end as usize).unwrap_or_default()
-    }
-
-    pub(super) fn method(&self) -> &[u8] {
-        self.part(0..self.host)
-    }
-
-    pub(super) fn host(&self) -> &[u8] {
-        self.part(self.host..self.target)
-    }
-
-    pub(super) fn target(&self) -> &[u8] {
-        self.part(self.target..self.text.len() as u32)
-    }
-}
-
-/// What is remembered of a request target. One that is too long ends at a mark between its parts, so that no value is cut.
-pub(super) fn shown_part(target: &[u8]) -> &[u8] {
-    let Some(start) = target.get(..TARGET) else { return target };
-    let end = start.iter().rposition(|byte| matches!(byte, b'/' | b'?' | b'&' | b'#'));
-    start.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 
 /// Losses of one direction for one reason.
@@ -177,12 +133,13 @@ impl Conversation {
             known: Known::NotYet,
             protocol: "unknown",
             halves: [Half::default(), Half::default()],
+            current: [0; 2],
             exchanges: Vec::new(),
             encrypted: false,
+            noted: false,
             rare: None,
-            exchange_bytes: 0,
             held: 0,
-            lent: None,
+            lent: NOTHING,
         }
     }
 
@@ -191,6 +148,45 @@ impl Conversation {
         match direction {
             Direction::ToServer => to_server,
             Direction::ToClient => to_client,
+        }
+    }
+
+    /// The exchange at hand in a direction; 0 before the first.
+    pub(super) fn current(&self, direction: Direction) -> u32 {
+        let [to_server, to_client] = self.current;
+        match direction {
+            Direction::ToServer => to_server,
+            Direction::ToClient => to_client,
+        }
+    }
+
+    pub(super) fn set_current(&mut self, direction: Direction, exchange: u32) {
+        let [to_server, to_client] = &mut self.current;
+        *match direction {
+            Direction::ToServer => to_server,
+            Direction::ToClient => to_client,
+        } = exchange;
+    }
+
+    /// The bytes of no message in a direction.
+    pub(super) fn loose(&mut self, direction: Direction) -> Option<&mut Option<Box<Body>>> {
+        let [to_server, to_client] = &mut self.rare.as_mut()?.text;
+        Some(match direction {
+            Direction::ToServer => to_server,
+            Direction::ToClient => to_client,
+        })
+    }
+
+    pub(super) fn take_loose(&mut self, direction: Direction) -> Option<Box<Body>> {
+        self.loose(direction)?.take()
+    }
+
+    pub(super) fn put_loose(&mut self, direction: Direction, text: Option<Box<Body>>) {
+        if text.is_some() {
+            self.rare.get_or_insert_default();
+        }
+        if let Some(place) = self.loose(direction) {
+            *place = text;
         }
     }
 
@@ -203,7 +199,9 @@ impl Conversation {
         if client != self.client {
             self.client = client;
             self.halves.swap(0, 1);
+            self.current.swap(0, 1);
             if let Some(rare) = &mut self.rare {
+                rare.text.swap(0, 1);
                 let losses = std::mem::take(&mut rare.losses).into_iter();
                 rare.losses = losses
                     .map(|((direction, reason), tally)| ((direction.reverse(), reason), tally))
@@ -228,7 +226,6 @@ impl Conversation {
         if self.exchanges.len() >= EXCHANGES {
             self.forget_exchange();
         }
-        self.exchange_bytes += exchange.weight();
         if self.exchanges.is_empty() {
             // Most flows have one at a time.
             self.exchanges.reserve_exact(1);
@@ -241,17 +238,28 @@ impl Conversation {
         if self.exchanges.is_empty() {
             return None;
         }
-        let oldest = self.exchanges.remove(0);
-        self.exchange_bytes = self.exchange_bytes.saturating_sub(oldest.weight());
-        Some(oldest)
+        Some(self.exchanges.remove(0))
+    }
+
+    /// Whether something of a body came that has to be looked at in time, and that is not known yet; it is now.
+    pub(super) fn is_to_be_noted(&mut self) -> bool {
+        let is_unseen = |body: &Option<Box<Body>>| body.as_ref().is_some_and(|body| body.is_unseen());
+        let is_due = || {
+            self.halves.iter().any(|half| is_unseen(&half.body))
+                || self.rare.iter().flat_map(|rare| &rare.text).any(is_unseen)
+        };
+        let is_new = !self.noted && is_due();
+        self.noted |= is_new;
+        is_new
     }
 
     /// About how many bytes it holds.
     fn weight(&self) -> usize {
         let body = |body: &Option<Box<Body>>| body.as_ref().map_or(0, |body| body.held());
         let kept = |half: &Half| half.kept.as_ref().map_or(0, |kept| kept.bytes.capacity());
-        let half = |half: &Half| kept(half) + body(&half.body) + body(&half.text);
-        self.halves.iter().map(half).sum::<usize>() + self.exchange_bytes as usize
+        let halves: usize = self.halves.iter().map(|half| kept(half) + body(&half.body)).sum();
+        let text: usize = self.rare.iter().flat_map(|rare| &rare.text).map(body).sum();
+        halves + text + self.exchanges.iter().map(Exchange::weight).sum::<usize>()
     }
 
     pub(super) fn exchange(&self, number: u32) -> Option<&Exchange> {
@@ -267,7 +275,7 @@ impl Conversation {
         kept.marks = rest.marks;
         match rest.lent {
             // The bytes need not move: whoever lent them puts them back.
-            Some(from) => self.lent = Some(from as u32),
+            Some(from) => self.lent = from as u32,
             None => kept.bytes = rest.bytes.to_vec(),
         }
     }
@@ -364,6 +372,9 @@ impl Receiver for Workshop {
             }
         };
         self.reckon(key, conversation, sender, now);
+        if self.unseen.is_some() {
+            self.note(key, conversation, now);
+        }
         match verdict {
             Verdict::Go => Interest::More,
             Verdict::Leave(protocol) => {
@@ -385,6 +396,14 @@ impl Receiver for Workshop {
         now: Now,
     ) {
         let Some(conversation) = state else { return };
+        if let Known::NotYet | Known::Unknown(_) = conversation.known {
+            let binary = if let Known::Unknown(binary) = conversation.known { binary } else { 0 };
+            match (content::is_hardly_text(bytes), binary + 1) {
+                (false, _) => conversation.known = Known::Opaque,
+                (true, OPAQUE) => self.not_wanted(key, now.time),
+                (true, _) => conversation.known = Known::Unknown(binary + 1),
+            }
+        }
         let direction = conversation.direction(sender);
         let carrier = Carrier { frame: now.frame, time: now.time };
         let mut marks = Marks::default();
@@ -431,58 +450,16 @@ impl Receiver for Workshop {
 }
 
 impl Workshop {
-    /// Reckons what a conversation holds. Where the shard holds too much, the one at hand makes room.
-    fn reckon(&mut self, key: &FlowKey, conversation: &mut Conversation, sender: Side, now: Now) {
-        if !self.holds(conversation) || conversation.held as usize <= LITTLE {
-            return;
-        }
-        let direction = conversation.direction(sender);
-        let carrier = Carrier { frame: now.frame, time: now.time };
-        for all in [false, true] {
-            for direction in [direction, direction.reverse()] {
-                let mut marks = Marks::default();
-                Tap::new(self, conversation, key, now, &[], &mut marks, carrier).relieve(direction, all);
-            }
-            let kept = conversation.half(direction).kept();
-            if all && kept > LITTLE {
-                conversation.lose(direction, "memory-limit", kept as u64, now.frame);
-                self.interrupt(key, conversation, sender, Some(0), now);
-            }
-            if all {
-                while let Some(oldest) = conversation.forget_exchange() {
-                    self.release_exchange(conversation.number, oldest.number, oldest.status);
-                }
-            }
-            if !self.holds(conversation) {
-                return;
-            }
-        }
-    }
-
-    /// Whether the shard holds too much, after what this conversation holds was reckoned anew.
-    fn holds(&mut self, conversation: &mut Conversation) -> bool {
-        let weight = conversation.weight();
-        let Some(held) = self.held.get_mut(self.shard) else { return false };
-        *held = (*held + weight).saturating_sub(conversation.held as usize);
-        conversation.held = u32::try_from(weight).unwrap_or(u32::MAX);
-        *held > HELD
-    }
-
-    fn holds_no_more(&mut self, conversation: &mut Conversation) {
-        if let Some(held) = self.held.get_mut(self.shard) {
-            *held = held.saturating_sub(std::mem::take(&mut conversation.held) as usize);
-        }
-    }
-
     /// A flow that is not looked into: what it showed so far is told, and nothing is kept.
     fn leave(
         &mut self,
         key: &FlowKey,
         conversation: Box<Conversation>,
         protocol: &'static Protocol,
-        _now: Now,
+        now: Now,
     ) {
         let mut conversation = conversation;
+        self.not_wanted(key, now.time);
         if let Some(left) = &mut self.left {
             left.insert(*key, protocol.name);
         }

@@ -9,6 +9,7 @@ mod consequence;
 mod conversation;
 mod evidence;
 mod exposure;
+mod glance;
 mod inspect;
 mod intake;
 mod known;
@@ -65,6 +66,9 @@ pub const LIMITS: Limits = Limits {
     idle: Duration::from_secs(600),
     hole: Duration::from_secs(10),
 };
+
+/// Flows that nobody wants any more, which wait to be asked for.
+const UNWANTED: usize = 16_384;
 
 /// Something to tell.
 #[derive(Debug)]
@@ -150,8 +154,12 @@ pub(crate) struct Workshop {
     held: Vec<usize>,
     /// The protocols of flows that are not looked into; only where somebody watches.
     left: Option<HashMap<FlowKey, &'static str, ahash::RandomState>>,
+    /// Flows of which nothing more is wanted, and since when; only where somebody asks.
+    unwanted: Option<Vec<(FlowKey, Timestamp)>>,
     /// Whether findings come with their story.
     tells_stories: bool,
+    /// Flows whose bodies are to be looked at before they are whole; only where somebody waits.
+    unseen: Option<glance::Unseen>,
     buffers: Vec<Vec<u8>>,
 }
 
@@ -187,7 +195,9 @@ impl Engine {
                 released: Vec::new(),
                 held: vec![0; SHARDS],
                 left: settings.watched.then(HashMap::default),
+                unwanted: None,
                 tells_stories: settings.watched,
+                unseen: None,
                 buffers: Vec::new(),
             },
             limits,
@@ -249,6 +259,16 @@ impl Engine {
     /// those of the next.
     pub fn live_since(&mut self, start: Timestamp) {
         self.workshop.inspector.run = start.as_nanos().to_be_bytes().to_vec();
+    }
+
+    /// From here on [`Engine::unwanted`] knows.
+    pub fn note_unwanted(&mut self) {
+        self.workshop.unwanted = Some(Vec::new());
+    }
+
+    /// Flows of which nothing more is wanted, each with the time at which that was seen, since the last call.
+    pub fn unwanted(&mut self) -> impl Iterator<Item = (FlowKey, Timestamp)> + '_ {
+        self.workshop.unwanted.iter_mut().flat_map(|unwanted| unwanted.drain(..))
     }
 
     /// From here on these rules are in force.
@@ -370,6 +390,14 @@ impl Workshop {
                 story::go_on(&mut finding, heads);
             }
             self.settle(finding, status);
+        }
+    }
+
+    /// Nothing more is wanted of a flow, where anybody asks for it.
+    fn not_wanted(&mut self, key: &FlowKey, since: Timestamp) {
+        // Beyond that they stay what they are: looked at, and left again.
+        if let Some(unwanted) = self.unwanted.as_mut().filter(|unwanted| unwanted.len() < UNWANTED) {
+            unwanted.push((*key, since));
         }
     }
 

@@ -17,6 +17,8 @@ use super::marks::{Carried, Carrier, Marks};
 use super::story::{Heads, Parts};
 use super::{Workshop, exposure};
 
+mod glance;
+
 /// The output of a parser, for the bytes it is being shown.
 pub(super) struct Tap<'a> {
     workshop: &'a mut Workshop,
@@ -44,15 +46,15 @@ impl<'a> Tap<'a> {
     /// A direction is over: what is left of its body and its text is looked at.
     pub(super) fn finish(&mut self, direction: Direction) {
         self.finish_body(direction);
-        if let Some(mut text) = self.conversation.half(direction).text.take() {
+        if let Some(mut text) = self.conversation.take_loose(direction) {
             self.look_into(&mut text);
         }
     }
 
     /// To make room: what is decoded of the bodies of a direction is looked at and goes; with `all`, decoders too.
     pub(super) fn relieve(&mut self, direction: Direction, all: bool) {
-        let half = self.conversation.half(direction);
-        let mut parts = [half.body.take(), half.text.take()];
+        let body = self.conversation.half(direction).body.take();
+        let mut parts = [body, self.conversation.take_loose(direction)];
         for body in parts.iter_mut().flatten() {
             if all {
                 self.decode(direction, body, true, 0);
@@ -63,14 +65,15 @@ impl<'a> Tap<'a> {
                 self.conversation.lose(direction, "memory-limit", 0, self.now.frame);
             }
         }
-        let half = self.conversation.half(direction);
-        [half.body, half.text] = parts;
+        let [body, text] = parts;
+        self.conversation.half(direction).body = body;
+        self.conversation.put_loose(direction, text);
     }
 
     /// So many bytes of no message are missing.
     pub(super) fn text_gap(&mut self, direction: Direction, missing: u64) {
         if missing > 0
-            && let Some(text) = &mut self.conversation.half(direction).text
+            && let Some(Some(text)) = self.conversation.loose(direction)
         {
             text.gap();
         }
@@ -259,7 +262,8 @@ impl<'a> Tap<'a> {
         let Workshop { inspector, source, .. } = &mut *self.workshop;
         let mut scene = body_scene(self.conversation, self.key, body, source, self.now);
         scene.story = scene.story.map(|parts| Parts { body: Some(&text), ..parts });
-        let findings = inspector.findings(&scene, &mut follow);
+        let mut findings = inspector.findings(&scene, &mut follow);
+        findings.retain(|finding| !body.has_told(finding.id));
         let exchange = body.exchange;
         self.workshop.explain();
         self.conversation.follow(follow);
@@ -294,11 +298,11 @@ impl<'a> Tap<'a> {
     }
 
     fn push_body(&mut self, direction: Direction, bytes: &[u8]) {
-        let half = self.conversation.half(direction);
         // Where no head announced it.
-        let announced = half.body.take();
+        let announced = self.conversation.half(direction).body.take();
         let mut body = announced.unwrap_or_else(|| {
-            Box::new(Body::new(Surface::body(direction), half.exchange, content::Media::default()))
+            let exchange = self.conversation.current(direction);
+            Box::new(Body::new(Surface::body(direction), exchange, content::Media::default()))
         });
         self.push(direction, &mut body, bytes);
         self.conversation.half(direction).body = Some(body);
@@ -355,7 +359,7 @@ impl Output for Tap<'_> {
     fn request(&mut self, exchange: u32, head: &RequestHead<'_>) {
         self.workshop.message(head.version);
         self.conversation.protocol = head.version;
-        self.conversation.half(Direction::ToServer).exchange = exchange;
+        self.conversation.set_current(Direction::ToServer, exchange);
         let host = header(head.headers, "host").unwrap_or_default();
         let mut begun = Exchange::new(exchange, head.version, head.method, host, head.target);
         begun.heads = self.workshop.tells_stories.then(|| Box::new(Heads::asked(head)));
@@ -370,7 +374,7 @@ impl Output for Tap<'_> {
     fn response(&mut self, exchange: u32, head: &ResponseHead<'_>) {
         self.workshop.message(head.version);
         self.conversation.protocol = head.version;
-        self.conversation.half(Direction::ToClient).exchange = exchange;
+        self.conversation.set_current(Direction::ToClient, exchange);
         let is_final = head.status >= 200 || head.status == 101;
         if is_final {
             match self.conversation.exchanges.iter_mut().find(|known| known.number == exchange) {
@@ -414,7 +418,7 @@ impl Output for Tap<'_> {
     }
 
     fn trailers(&mut self, direction: Direction, trailers: &[Header<'_>]) {
-        let exchange = self.conversation.half(direction).exchange;
+        let exchange = self.conversation.current(direction);
         let status = match direction {
             Direction::ToServer => None,
             Direction::ToClient => self.conversation.exchange(exchange).and_then(|exchange| exchange.status),
@@ -428,9 +432,10 @@ impl Output for Tap<'_> {
         self.finish_body(direction);
         if direction == Direction::ToClient {
             // The request of this exchange may still be under way: its body needs to know it.
-            let exchange = self.conversation.half(Direction::ToClient).exchange;
-            let asking = self.conversation.half(Direction::ToServer);
-            let until = if asking.body.is_some() { asking.exchange.min(exchange) } else { exchange + 1 };
+            let exchange = self.conversation.current(Direction::ToClient);
+            let asking = self.conversation.current(Direction::ToServer);
+            let is_asking = self.conversation.half(Direction::ToServer).body.is_some();
+            let until = if is_asking { asking.min(exchange) } else { exchange + 1 };
             // An interim answer (RFC 9110 section 15.2) leaves its exchange open.
             let is_open = self.conversation.exchange(exchange).is_some_and(|known| known.status.is_none());
             let until = if is_open { until.min(exchange) } else { until };
@@ -443,16 +448,16 @@ impl Output for Tap<'_> {
     }
 
     fn field(&mut self, direction: Direction, field: Field<'_>) {
-        let exchange = self.conversation.half(direction).exchange;
+        let exchange = self.conversation.current(direction);
         self.workshop.known.clear();
         self.head(exchange, None, b"", |out| out(field));
     }
 
     fn text(&mut self, direction: Direction, bytes: &[u8]) {
-        let text = self.conversation.half(direction).text.take();
+        let text = self.conversation.take_loose(direction);
         let mut text = text.unwrap_or_else(|| Box::new(Body::text(Surface::body(direction))));
         self.push(direction, &mut text, bytes);
-        self.conversation.half(direction).text = Some(text);
+        self.conversation.put_loose(direction, Some(text));
     }
 
     fn lost(&mut self, direction: Direction, reason: &'static str, bytes: u64) {
@@ -464,7 +469,7 @@ impl Output for Tap<'_> {
             Direction::ToServer => Surface::RequestHeader,
             Direction::ToClient => Surface::ResponseHeader,
         };
-        let exchange = self.conversation.half(direction).exchange;
+        let exchange = self.conversation.current(direction);
         let carried = self.carried(0..self.shown.len());
         self.workshop.inspector.signal(rule, surface, evidence, carried);
         self.head(exchange, None, b"", |_| ());

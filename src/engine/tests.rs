@@ -1,5 +1,6 @@
 //! What an engine does when its shards hold too much.
 
+use std::collections::HashSet;
 use std::io::Write;
 
 use super::*;
@@ -87,4 +88,136 @@ fn what_is_remembered_of_a_target_cuts_no_value() {
     assert_eq!(conversation::shown_part(b"/short?a=b"), b"/short?a=b");
     assert_eq!(conversation::shown_part(target(100).as_bytes()), &target(100).as_bytes()[..105]);
     assert_eq!(conversation::shown_part(target(9000).as_bytes()), b"");
+}
+
+/// An engine that looks at bodies under way.
+fn live() -> Engine {
+    let mut engine = Engine::new(&Settings {
+        rules: Arc::new(RuleSet::load(true, &[]).unwrap()),
+        key: FingerprintKey::new(b"the key of the tests"),
+        limits: LIMITS,
+        explain: false,
+        watched: false,
+    });
+    engine.glances(true);
+    engine
+}
+
+/// What a body shows before its flow ends, and what after: where the leaks stand, with their names.
+fn early_and_late(connection: Connection) -> [Vec<String>; 2] {
+    let mut engine = live();
+    let mut intake = Intake::default();
+    let mut frames = Memory::new(connection.frames());
+    let mut last = (0, Timestamp::default());
+    let leaks = |engine: &mut Engine| -> Vec<String> {
+        let findings = engine.released().filter_map(|released| match released.report {
+            Report::Finding(finding) if finding.secret.is_some() => Some(finding),
+            _ => None,
+        });
+        findings.map(|finding| finding.name.unwrap_or_default()).collect()
+    };
+    while let Ok(Next::Frame(frame)) = frames.next() {
+        last = (frame.number, frame.time);
+        intake.sort(&frame, |shard, frame, packet| {
+            engine.packet(shard, packet, frame.number, frame.time);
+        });
+    }
+    assert!(leaks(&mut engine).is_empty(), "nothing is told before it is asked for");
+    let mut early = Vec::new();
+    for _ in 0..3 {
+        last.1 = last.1.after(Duration::from_millis(300));
+        engine.glance(last.0, last.1);
+        early.extend(leaks(&mut engine));
+    }
+    engine.finish(last.0, last.1);
+    [early, leaks(&mut engine)]
+}
+
+fn asked() -> Connection {
+    Connection::example(80).handshake().to_server(b"GET /events HTTP/1.1\r\nHost: h\r\n\r\n")
+}
+
+/// A chunk of a chunked body.
+fn chunk(bytes: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
+}
+
+#[test]
+fn a_body_under_way_is_looked_at_in_time_and_each_leak_told_once() {
+    let event = format!("data: {{\"api_key\":\"{KEY}\"}}\n\n");
+    let plain = event.clone().into_bytes();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(event.as_bytes()).unwrap();
+    encoder.flush().unwrap();
+    let gzip = encoder.get_ref().clone();
+    let mut brotli = brotli::CompressorWriter::new(Vec::new(), 4096, 5, 20);
+    brotli.write_all(event.as_bytes()).unwrap();
+    brotli.flush().unwrap();
+    let br = brotli.get_ref().clone();
+    for (coding, body) in
+        [("", plain), ("Content-Encoding: gzip\r\n", gzip), ("Content-Encoding: br\r\n", br)]
+    {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{coding}Transfer-Encoding: chunked\r\n\r\n"
+        );
+        let connection = asked().to_client(head.as_bytes()).to_client(&chunk(&body));
+        let [early, late] = early_and_late(connection);
+        assert_eq!((early, late), (vec!["api_key".to_owned()], vec![]), "{coding}");
+    }
+}
+
+#[test]
+fn what_may_go_on_is_told_when_it_is_whole() {
+    let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 9000\r\n\r\n";
+    let connection = asked().to_client(head).to_client(format!("first api_key={KEY}").as_bytes());
+    let [early, late] = early_and_late(connection);
+    assert_eq!((early.len(), late.len()), (0, 1));
+}
+
+#[test]
+fn bytes_of_no_message_are_looked_at_in_time() {
+    let connection = Connection::example(7777).handshake().to_server(format!("AUTH {KEY} now\n").as_bytes());
+    let [early, late] = early_and_late(connection);
+    assert_eq!((early.len(), late.len()), (1, 0));
+}
+
+#[test]
+fn a_long_stream_that_leaks_does_not_grow_and_loses_nothing() {
+    let mut engine = live();
+    let mut intake = Intake::default();
+    let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    let mut connection = asked().to_client(head);
+    let many = 500;
+    for number in 0..many {
+        let filling = "x ".repeat(500);
+        connection = connection.to_client(
+            format!("data: {{\"n\":{number},\"text\":\"{filling}\",\"api_key\":\"{KEY}{number:04}\"}}\n\n")
+                .as_bytes(),
+        );
+    }
+    let mut frames = Memory::new(connection.frames());
+    let mut found = HashSet::new();
+    let mut times = 0;
+    let mut most = 0;
+    let mut last = (0, Timestamp::default());
+    let mut take = |engine: &mut Engine| {
+        for released in engine.released() {
+            if let Report::Finding(finding) = released.report {
+                times += 1;
+                assert_eq!(finding.name.as_deref(), Some("api_key"));
+                found.extend(finding.secret.map(|secret| secret.fingerprint));
+            }
+        }
+    };
+    while let Ok(Next::Frame(frame)) = frames.next() {
+        last = (frame.number, Timestamp::from_nanos(frame.number as i64 * 50_000_000));
+        intake.sort(&frame, |shard, frame, packet| engine.packet(shard, packet, frame.number, last.1));
+        engine.glance(last.0, last.1);
+        most = most.max(engine.held());
+        take(&mut engine);
+    }
+    engine.finish(last.0, last.1);
+    take(&mut engine);
+    assert_eq!((found.len(), times), (many, many));
+    assert!(most < 400 << 10, "{most}");
 }

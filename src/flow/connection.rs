@@ -27,6 +27,8 @@ pub(super) const GRACE: Ticks = Ticks::new(Duration::from_millis(250));
 const ROUNDS: u32 = 8;
 /// A flow silent for this long may be followed by another one of the same ports.
 const QUIET: Ticks = Ticks::new(Duration::from_secs(10));
+/// What is seen twice is seen the second time while so many bytes more have come.
+const NEAR: i32 = 1 << 24;
 /// A SYN this little ahead, on a flow that lives, is no new connection (RFC 5961 section 4).
 const SYN_WINDOW: i32 = 1 << 16;
 /// An RST is believed from this far before what comes next …
@@ -42,6 +44,8 @@ pub(super) struct Flow<S> {
     high: Half,
     pub(super) key: FlowKey,
     pub(super) marks: u8,
+    /// The network that the first segment was of.
+    pub(super) realm: u16,
     /// When it was last heard of.
     pub(super) last: Tick,
     /// When it was last looked at for what it waits for.
@@ -67,6 +71,7 @@ impl<S> Flow<S> {
             high: Half::default(),
             key,
             marks: 0,
+            realm: 0,
             last: tick,
             checked: tick,
         };
@@ -108,6 +113,26 @@ impl<S> Flow<S> {
 
     fn initiator(&self) -> Side {
         if self.has(Self::BY_HIGH) { Side::High } else { Side::Low }
+    }
+
+    /// Whether a segment seen in another network has this flow's sequence numbers, so that it is the same seen twice, or its other
+    /// direction. Those of two connections agree by chance once in thousands.
+    pub(super) fn carries(&self, segment: &Segment<'_>) -> bool {
+        let (own, peer) = (self.half(segment.sender), self.half(segment.sender.other()));
+        let near = |half: &Half, at: Sequence| {
+            let known = if half.has(Half::KNOWN) { Some(half.next()) } else { half.lowest() };
+            known.map(|known| (-NEAR..=NEAR).contains(&at.offset_from(known)))
+        };
+        let start = Sequence(segment.sequence);
+        let sent = if segment.flags.has(Flags::SYN) {
+            let begin = start.plus(1);
+            if own.has(Half::KNOWN) { Some(own.start() == begin) } else { near(own, begin) }
+        } else {
+            near(own, start)
+        };
+        let answered =
+            segment.flags.has(Flags::ACK).then(|| near(peer, Sequence(segment.acknowledgment))).flatten();
+        sent != Some(false) && answered != Some(false) && (sent.is_some() || answered.is_some())
     }
 
     /// Whether a SYN begins another connection of the same ends.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ahash::RandomState;
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 
 use super::connection::{Course, Flow, GRACE};
 use super::reassembly::{Half, Secret, Shared};
@@ -142,6 +143,16 @@ impl<R: Receiver> Table<R> {
         self.flows.get(slot).map(|flow| &flow.state)
     }
 
+    /// Shows what the receiver keeps of the flows with these ends: more than one where networks use the same addresses.
+    pub fn each_state(&mut self, key: &FlowKey, mut show: impl FnMut(&mut R::State)) {
+        let slots: SmallVec<[u32; 2]> = self.slots(self.shared.seed.hash_one(key), key).collect();
+        for slot in slots {
+            if let Some(flow) = self.flows.get_mut(slot) {
+                show(&mut flow.state);
+            }
+        }
+    }
+
     /// What the early bytes kept cost, in bytes: themselves and a fixed sum for each run.
     #[must_use]
     pub fn memory(&self) -> usize {
@@ -163,6 +174,7 @@ impl<R: Receiver> Table<R> {
         let found = self.find(hash, &segment.key);
         if let Some(slot) = found
             && let Some(flow) = self.flows.get_mut(slot)
+            && flow.realm == segment.realm
             && flow.take_ordinary(segment, now, &mut self.shared, receiver)
         {
             if flow.last != self.shared.tick || flow.has(Flow::<R::State>::BRIEF) {
@@ -183,7 +195,10 @@ impl<R: Receiver> Table<R> {
         now: Now,
         receiver: &mut R,
     ) {
-        let mut found = found;
+        let (mut found, over) = found.map_or((None, None), |slot| self.in_its_realm(slot, hash, segment));
+        if let Some(over) = over {
+            self.close(over, Close::Reused, now, receiver);
+        }
         if let Some(slot) = found
             && segment.flags.0 & (Flags::SYN | Flags::RST) == Flags::SYN
             && self.flows.get(slot).is_some_and(|flow| flow.is_reused_by(segment, self.shared.tick))
@@ -194,7 +209,12 @@ impl<R: Receiver> Table<R> {
         let slot = match found {
             Some(slot) => slot,
             None if self.opens(segment) => {
-                self.open(segment.key, hash, Flow::<R::State>::initiator_of(segment), now, receiver)
+                let initiator = Flow::<R::State>::initiator_of(segment);
+                let slot = self.open(segment.key, hash, initiator, now, receiver);
+                if let Some(flow) = self.flows.get_mut(slot) {
+                    flow.realm = segment.realm;
+                }
+                slot
             }
             None => {
                 self.stats.stray += 1;
@@ -249,6 +269,38 @@ impl<R: Receiver> Table<R> {
     #[inline]
     fn find(&self, hash: u64, key: &FlowKey) -> Option<u32> {
         self.index.find(hash, |&slot| self.flows.get(slot).is_some_and(|flow| flow.key == *key)).copied()
+    }
+
+    /// Of the flows with the ends of a segment, the one that it belongs to: that of its realm, or else the one whose sequence numbers it
+    /// has; then it was seen in two places, or each direction has a realm of its own. `slot` is one of them. And one that is over, for a
+    /// connection that was seen elsewhere first has taken its place.
+    fn in_its_realm(&self, slot: u32, hash: u64, segment: &Segment<'_>) -> (Option<u32>, Option<u32>) {
+        let is_own = |flow: &Flow<R::State>| flow.realm == segment.realm;
+        if self.flows.get(slot).is_some_and(is_own) && self.slots(hash, &segment.key).nth(1).is_none() {
+            return (Some(slot), None);
+        }
+        let is_syn = segment.flags.0 & (Flags::SYN | Flags::RST) == Flags::SYN;
+        let is_reused = |flow: &Flow<R::State>| is_syn && flow.is_reused_by(segment, self.shared.tick);
+        // The least number: in which order they lie depends on the secret of the index.
+        let find = |is: &dyn Fn(&Flow<R::State>) -> bool| {
+            self.slots(hash, &segment.key).filter(|slot| self.flows.get(*slot).is_some_and(is)).min()
+        };
+        let own = find(&is_own);
+        let is_fitting = |flow: &Flow<R::State>| !is_reused(flow) && flow.carries(segment);
+        if own.and_then(|slot| self.flows.get(slot)).is_some_and(is_fitting) {
+            return (own, None);
+        }
+        // What fragments were put together to has lost its realm.
+        match find(&is_fitting) {
+            Some(other) => (Some(other), own.filter(|_| is_syn)),
+            None => (own, None),
+        }
+    }
+
+    /// The flows with these ends: more than one where networks use the same addresses.
+    fn slots<'t>(&'t self, hash: u64, key: &'t FlowKey) -> impl Iterator<Item = u32> + 't {
+        let is_it = |slot: &u32| self.flows.get(*slot).is_some_and(|flow| flow.key == *key);
+        self.index.iter_hash(hash).copied().filter(is_it)
     }
 
     /// Whether a segment of no flow opens one.

@@ -123,7 +123,11 @@ fn run(script: &str, limits: Limits, patience: Option<usize>) -> Scribe {
         });
         let sequence = words.next().unwrap().parse::<i64>().unwrap() as u32;
         let acknowledgment = words.next().map_or(0, |word| word.parse::<i64>().unwrap() as u32);
-        let cut = behind.trim().strip_prefix("cut=").map_or(0, |cut| cut.parse().unwrap());
+        let option = |name: &str| {
+            let found = behind.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+            found.map_or(0, |number| number.parse().unwrap())
+        };
+        let (cut, realm) = (option("cut"), option("realm") as u16);
         let segment = Segment {
             key: key(1000).0,
             sender,
@@ -132,12 +136,58 @@ fn run(script: &str, limits: Limits, patience: Option<usize>) -> Scribe {
             flags: Flags(flags),
             payload: payload.as_bytes(),
             cut,
+            realm,
         };
         table.segment(&segment, now(frame, nanos), &mut scribe);
     }
     table.finish(now(frame, nanos), &mut scribe);
     assert_eq!((table.len(), table.memory()), (0, 0), "{script}");
     scribe
+}
+
+/// What it is called, the whole script, and what follows of it.
+const NETWORKS: &[(&str, &str, &str)] = &[
+    (
+        "two networks that use the same addresses and ports at the same time",
+        "A S 100 ''realm=1; A S 2000000000 ''realm=2; B SA 300 101 ''realm=1; B SA 2500000000 2000000001 ''realm=2;
+         A A 101 301 'one' realm=1; B A 301 104 'first' realm=1; A A 2000000001 2500000001 'two' realm=2;
+         B A 2500000001 2000000004 'second' realm=2; A d 104 'more' realm=1; A d 2000000004 'too' realm=2",
+        "open A; open A; A:one; B:first; A:two; B:second; A:moretoo; A end; B end; close Finished; A end; B end; close Finished",
+    ),
+    (
+        "the same, one of them ends and comes again",
+        "A S 100 ''realm=1; A S 2000000000; B SA 300 101 ''realm=1; A A 101 301 'one' realm=1; A R 104 ''realm=1; A d 2000000001 'two';
+         A S 900 ''realm=1; A d 901 'again' realm=1",
+        "open A; open A; A:one; A end; B end; close Ended; A:two; open A; A:again; A end; B end; close Finished; A end; B end; close Finished",
+    ),
+    (
+        "bare and tunnelled is one, whichever comes first",
+        "A S 100; A S 100 ''realm=1; B SA 300 101 ''realm=1; B SA 300 101; A A 101 301 'abc' realm=1; A A 101 301 'abc'; A A 104 301 'def';
+         A A 104 301 'def' realm=1; B A 301 107 'ok'; B A 301 107 'ok' realm=1",
+        "open A; A:abcdef; B:ok; A end; B end; close Finished",
+    ),
+    (
+        "both sides of a bridge that changes the VLAN, picked up in mid-stream",
+        "A A 101 301 'abc' realm=1; A A 101 301 'abc' realm=2; B A 301 104 'ok' realm=2; B A 301 104 'ok' realm=1; A A 104 303 'def' realm=2",
+        "open ?; A:abc; B:ok; A:def; A end; B end; close Finished",
+    ),
+    (
+        "each direction has a network of its own",
+        "A S 100 ''realm=1; B SA 300 101 ''realm=2; A A 101 301 'GET' realm=1; B A 301 104 '200' realm=2; A A 104 304 ''realm=1",
+        "open A; A:GET; B:200; A end; B end; close Finished",
+    ),
+    (
+        "the next connection of these ports is seen in the tunnel first",
+        "A S 100; B SA 300 101; A A 101 301 'old'; A S 2000000000 ''realm=1; A S 2000000000; A d 2000000001 'new'; A d 2000000001 'new' realm=1",
+        "open A; A:old; open A; A end; B end; close Reused; A:new; A end; B end; close Finished",
+    ),
+];
+
+#[test]
+fn networks_that_use_the_same_addresses_are_kept_apart_and_copies_are_not() {
+    for (name, script, expected) in NETWORKS {
+        assert_eq!(run(script, LIMITS, None).lines.join("; "), *expected, "{name}");
+    }
 }
 
 const HELLO: &str = "A S 100; B SA 300 101; A A 101 301;";
@@ -536,6 +586,7 @@ fn of_one_direction_nothing_waits_once_that_is_plain() {
             flags: Flags(flags),
             payload,
             cut: 0,
+            realm: 0,
         };
         if handshake {
             table.segment(&segment(0, flags, b""), now(0, 0), &mut scribe);
@@ -655,7 +706,7 @@ impl Receiver for Auditor {
 
 fn plain<'a>(port: u16, flags: u8, sequence: u32, payload: &'a [u8]) -> Segment<'a> {
     let (key, sender) = key(port);
-    Segment { key, sender, sequence, acknowledgment: 0, flags: Flags(flags), payload, cut: 0 }
+    Segment { key, sender, sequence, acknowledgment: 0, flags: Flags(flags), payload, cut: 0, realm: 0 }
 }
 
 #[test]
@@ -805,7 +856,7 @@ proptest! {
         let send = |table: &mut Table<Scribe>, scribe: &mut Scribe, high: bool, flags, offset: u32, payload: &[u8]| {
             let sequence = starts[usize::from(high)].wrapping_add(offset);
             let segment = Segment {
-                key, sender: sides[usize::from(high)], sequence, acknowledgment: 0, flags: Flags(flags), payload, cut: 0,
+                key, sender: sides[usize::from(high)], sequence, acknowledgment: 0, flags: Flags(flags), payload, cut: 0, realm: 0,
             };
             table.segment(&segment, now(1, 0), scribe);
         };
@@ -879,7 +930,7 @@ proptest! {
             let (sender, sequence, acknowledgment, flags, payload) = &frames[number];
             let segment = Segment {
                 key: key(1).0, sender: *sender, sequence: *sequence, acknowledgment: *acknowledgment,
-                flags: Flags(*flags), payload, cut: 0,
+                flags: Flags(*flags), payload, cut: 0, realm: 0,
             };
             table.segment(&segment, now(number as u64, number as i64 * gap), &mut scribe);
         }
@@ -911,7 +962,7 @@ proptest! {
             for (frame, &(port, high, flags, sequence, acknowledgment, len, cut, nanos)) in segments.iter().enumerate() {
                 let sender = if high { Side::High } else { Side::Low };
                 let segment = Segment {
-                    key: key(port).0, sender, sequence, acknowledgment, flags: Flags(flags), payload: &payload[..len], cut,
+                    key: key(port).0, sender, sequence, acknowledgment, flags: Flags(flags), payload: &payload[..len], cut, realm: (frame % 3) as u16,
                 };
                 let now = now(frame as u64, nanos);
                 table.segment(&segment, now, &mut auditor);

@@ -19,6 +19,8 @@ pub struct Segment<'a> {
     pub payload: &'a [u8],
     /// Payload bytes behind `payload` that were on the wire but not captured.
     pub cut: u32,
+    /// Of which network it is, as far as tags and tunnels tell (VLAN, VXLAN, Geneve, the key of GRE); 0 where they do not.
+    pub realm: u16,
 }
 
 /// TCP control bits (RFC 9293 section 3.1).

@@ -39,6 +39,12 @@ fn dangerous(character: char) -> bool {
         )
 }
 
+/// So many of a thing whose name takes an s: `1 leak`, `2 leaks`, `1,000 leaks`.
+#[must_use]
+pub fn counted(amount: u64, one: &str) -> String {
+    format!("{} {one}{}", number(amount), if amount == 1 { "" } else { "s" })
+}
+
 /// Columns that `text` takes.
 #[must_use]
 pub fn columns(text: &str) -> usize {

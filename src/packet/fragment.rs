@@ -34,6 +34,7 @@ pub struct Fragment<'a> {
     /// Bytes of it that were not captured.
     pub(super) cut: u32,
     pub(super) depth: u8,
+    pub(super) realm: u16,
 }
 
 /// What makes fragments one datagram's. Of IPv6 the protocol does not count (RFC 8200 section 4.5).
@@ -43,6 +44,8 @@ struct Key {
     destination: u128,
     identification: u32,
     protocol: Option<u8>,
+    /// The network that its tags and tunnels name.
+    realm: u16,
 }
 
 impl Fragment<'_> {
@@ -99,7 +102,7 @@ impl Fragment<'_> {
                 (last(low), last(high), None)
             }
         };
-        Key { source, destination, identification: self.identification, protocol }
+        Key { source, destination, identification: self.identification, protocol, realm: self.realm }
     }
 }
 
@@ -124,15 +127,23 @@ impl Default for Limits {
 pub struct Rebuilt {
     bytes: Vec<u8>,
     depth: u8,
+    realm: u16,
     /// Bytes on the wire; more than there are where the end is missing.
     original_len: u32,
+    carriers: Vec<u64>,
 }
 
 impl Rebuilt {
     /// What it carries; more fragments, perhaps.
     #[must_use]
     pub fn packet(&self) -> Packet<'_> {
-        ip::by_version(&self.bytes, Around { missing: 0, depth: self.depth })
+        ip::by_version(&self.bytes, Around { missing: 0, depth: self.depth, realm: self.realm })
+    }
+
+    /// The frames of its fragments, as they came.
+    #[must_use]
+    pub fn carriers(&self) -> &[u64] {
+        &self.carriers
     }
 
     /// The datagram.
@@ -194,6 +205,8 @@ struct Datagram {
     is_conflicting: bool,
     /// Digests of its fragments, where they stood included; kept when it is whole, to know them again.
     seen: Vec<u64>,
+    /// The frames of these.
+    carriers: Vec<u64>,
     is_whole: bool,
     cost: usize,
 }
@@ -205,6 +218,7 @@ struct Head {
     /// Of IPv6 the protocol that the fragment at the start names counts.
     protocol: u8,
     depth: u8,
+    realm: u16,
 }
 
 impl Head {
@@ -217,7 +231,13 @@ impl Head {
         for (to, from) in bytes.iter_mut().zip(from) {
             *to = *from;
         }
-        Self { bytes, length: from.len() as u8, protocol: fragment.protocol, depth: fragment.depth }
+        Self {
+            bytes,
+            length: from.len() as u8,
+            protocol: fragment.protocol,
+            depth: fragment.depth,
+            realm: fragment.realm,
+        }
     }
 
     /// The header of a datagram of so many bytes of payload that is no fragment.
@@ -286,7 +306,7 @@ impl Fragments {
         }
         let Some(datagram) = self.datagrams.get_mut(&key) else { return Ok(None) };
         let before = datagram.cost;
-        datagram.add(fragment, head, start, end, digest);
+        datagram.add(fragment, head, start, end, (digest, frame));
         datagram.frames[1] = datagram.frames[1].max(frame);
         self.held += datagram.cost - before;
         if datagram.is_complete() {
@@ -363,6 +383,7 @@ impl Fragments {
             frames: [frame, frame],
             is_conflicting: false,
             seen: Vec::new(),
+            carriers: Vec::new(),
             is_whole: false,
             cost: ENTRY,
         };
@@ -415,7 +436,8 @@ struct First {
 }
 
 impl Datagram {
-    fn add(&mut self, fragment: &Fragment<'_>, head: Head, start: u32, end: u32, digest: u64) {
+    fn add(&mut self, fragment: &Fragment<'_>, head: Head, start: u32, end: u32, by: (u64, u64)) {
+        let (digest, frame) = by;
         if start == 0 {
             self.head = head;
         }
@@ -431,7 +453,8 @@ impl Datagram {
             return;
         }
         self.seen.push(digest);
-        self.cost += size_of::<u64>();
+        self.carriers.push(frame);
+        self.cost += 2 * size_of::<u64>();
         let mut bytes = fragment.bytes;
         let mut at = start;
         // What the pieces before and behind have already is left out.
@@ -464,7 +487,7 @@ impl Datagram {
         self.end.is_some_and(|end| self.furthest <= end && self.bytes == end)
     }
 
-    fn rebuild(&self) -> Rebuilt {
+    fn rebuild(&mut self) -> Rebuilt {
         self.joined(self.bytes, self.bytes)
     }
 
@@ -482,7 +505,7 @@ impl Datagram {
     }
 
     /// The first `given` bytes of a datagram of `whole`.
-    fn joined(&self, given: u32, whole: u32) -> Rebuilt {
+    fn joined(&mut self, given: u32, whole: u32) -> Rebuilt {
         let (head, length) = self.head.whole(whole);
         let mut bytes = Vec::with_capacity(length + given as usize);
         bytes.extend_from_slice(head.get(..length).unwrap_or_default());
@@ -490,7 +513,13 @@ impl Datagram {
             bytes.extend_from_slice(piece);
         }
         let original_len = whole + u32::from(self.head.length);
-        Rebuilt { bytes, depth: self.head.depth, original_len }
+        Rebuilt {
+            bytes,
+            depth: self.head.depth,
+            realm: self.head.realm,
+            original_len,
+            carriers: mem::take(&mut self.carriers),
+        }
     }
 
     /// Only what is needed to know its fragments again stays; how much less that is.

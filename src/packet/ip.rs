@@ -20,6 +20,7 @@ struct Payload<'a> {
     cut: usize,
     /// Encapsulations around it.
     depth: u8,
+    realm: u16,
 }
 
 /// Where the addresses stand: by reference, so that keys are made in registers once the ports are known.
@@ -65,7 +66,13 @@ pub(super) fn v4(bytes: &[u8], around: Around) -> Packet<'_> {
     let Some(payload) = datagram.get(header..) else {
         return Packet::Malformed("ipv4 options cut short");
     };
-    let payload = Payload { addresses: Addresses::V4(head), bytes: payload, cut, depth: around.depth };
+    let payload = Payload {
+        addresses: Addresses::V4(head),
+        bytes: payload,
+        cut,
+        depth: around.depth,
+        realm: around.realm,
+    };
     // More-fragments or an offset; don't-fragment and the reserved bit say nothing.
     let fragment = u16::from_be_bytes([head[6], head[7]]) & 0x3fff;
     if fragment != 0 {
@@ -119,7 +126,13 @@ pub(super) fn v6(bytes: &[u8], around: Around) -> Packet<'_> {
         let payload = rest.get(..length).unwrap_or(rest);
         (payload, length - payload.len())
     };
-    let payload = Payload { addresses: Addresses::V6(head), bytes: payload, cut, depth: around.depth };
+    let payload = Payload {
+        addresses: Addresses::V6(head),
+        bytes: payload,
+        cut,
+        depth: around.depth,
+        realm: around.realm,
+    };
     match head[6] {
         TCP => tcp(payload),
         UDP => udp(payload),
@@ -180,6 +193,7 @@ impl<'a> Payload<'a> {
             bytes: self.bytes,
             cut: u32::try_from(self.cut).unwrap_or(u32::MAX),
             depth: self.depth,
+            realm: self.realm,
         })
     }
 }
@@ -194,7 +208,7 @@ fn transport(protocol: u8, payload: Payload<'_>) -> Packet<'_> {
 
 /// Neither TCP nor UDP: an encapsulation, or a protocol that is named and left.
 fn tunnelled(protocol: u8, payload: Payload<'_>) -> Packet<'_> {
-    let around = Around { missing: 0, depth: payload.depth };
+    let around = Around { missing: 0, depth: payload.depth, realm: payload.realm };
     tunnel::in_ip(protocol, payload.bytes, payload.cut, around).unwrap_or_else(|| other(protocol))
 }
 
@@ -225,6 +239,7 @@ fn tcp(payload: Payload<'_>) -> Packet<'_> {
         flags: Flags(head[13]),
         payload: bytes,
         cut: u32::try_from(cut).unwrap_or(u32::MAX),
+        realm: payload.realm,
     })
 }
 
@@ -248,7 +263,7 @@ fn udp(payload: Payload<'_>) -> Packet<'_> {
         }
     };
     if tunnel::is_port([head[0], head[1]], [head[2], head[3]]) {
-        let around = Around { missing: 0, depth: payload.depth };
+        let around = Around { missing: 0, depth: payload.depth, realm: payload.realm };
         if let Some(packet) = tunnel::in_udp([head[0], head[1]], [head[2], head[3]], bytes, cut, around) {
             return packet;
         }

@@ -12,7 +12,7 @@ const HARDWARE_NETLINK: u16 = 824;
 pub(super) fn decode<'a>(frame: &Frame<'a>) -> Packet<'a> {
     let bytes = frame.bytes;
     let captured = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    let around = Around { missing: frame.original_len.saturating_sub(captured), depth: 0 };
+    let around = Around { missing: frame.original_len.saturating_sub(captured), depth: 0, realm: 0 };
     match frame.link {
         LinkType::ETHERNET => ethernet(bytes, around),
         // 12 and 14 are what DLT_RAW is on one BSD or another.
@@ -65,13 +65,18 @@ pub(super) fn by_ethertype(ethertype: u16, bytes: &[u8], around: Around) -> Pack
 }
 
 /// VLAN tags (IEEE 802.1Q; 0x9100 is what QinQ was before 802.1ad), however many there are.
-fn behind_tags(mut ethertype: u16, mut bytes: &[u8], around: Around) -> Packet<'_> {
+fn behind_tags(mut ethertype: u16, mut bytes: &[u8], mut around: Around) -> Packet<'_> {
     while matches!(ethertype, 0x8100 | 0x88a8 | 0x9100) {
-        let Some((&[_, _, high, low], rest)) = bytes.split_first_chunk::<4>() else {
+        let Some((&[tag, number, high, low], rest)) = bytes.split_first_chunk::<4>() else {
             return Packet::Malformed("vlan tag cut short");
         };
         ethertype = u16::from_be_bytes([high, low]);
         bytes = rest;
+        // 0 is of no VLAN, and only says how urgent a frame is (IEEE 802.1Q clause 9.6).
+        let number = u32::from(u16::from_be_bytes([tag, number]) & 0x0fff);
+        if number > 0 {
+            around = around.within(number);
+        }
     }
     match ethertype {
         IPV4 => ip::v4(bytes, around),

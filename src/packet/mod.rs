@@ -63,13 +63,22 @@ struct Around {
     missing: u32,
     /// Encapsulations.
     depth: u8,
+    /// The networks that tags and tunnels name; 0 where there are none.
+    realm: u16,
 }
 
 impl Around {
     /// One encapsulation more, around bytes of which `missing` were not captured. `None` where that is one too many.
     fn deeper(self, missing: usize) -> Option<Self> {
         let missing = u32::try_from(missing).unwrap_or(u32::MAX);
-        (self.depth < DEPTH).then_some(Self { missing, depth: self.depth + 1 })
+        (self.depth < DEPTH).then_some(Self { missing, depth: self.depth + 1, realm: self.realm })
+    }
+
+    /// Within the network that is named by `number`.
+    fn within(self, number: u32) -> Self {
+        // Numbers of one kind stay apart; those of one within another nearly always.
+        let mixed = u32::from(self.realm).rotate_left(5) ^ (number + 1).wrapping_mul(0x9e37_79b1);
+        Self { realm: ((mixed >> 16) as u16).max(1), ..self }
     }
 }
 

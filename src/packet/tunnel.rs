@@ -139,6 +139,14 @@ fn gre(bytes: &[u8], around: Around) -> Packet<'_> {
         _ => return Packet::Malformed("gre version is neither 0 nor 1"),
     }
     let Some(rest) = bytes.get(header..) else { return CUT_SHORT };
+    let key = bytes.get(4 + has(CHECKSUM)..).and_then(<[u8]>::first_chunk).filter(|_| flags & KEY != 0);
+    // The key of PPTP and of mirrors is a number of calls and sessions, not of a network.
+    let around = match key {
+        Some(key) if version & 7 == 0 && !matches!(protocol, 0x88be | 0x22eb) => {
+            around.within(u32::from_be_bytes(*key))
+        }
+        _ => around,
+    };
     match protocol {
         0x880b if rest.is_empty() => Packet::Other("gre-acknowledgment"),
         0x880b => ppp::framed(rest, around),
@@ -173,16 +181,18 @@ fn erspan(bytes: &[u8], around: Around) -> Packet<'_> {
 
 /// VXLAN (RFC 7348): a flag that the network's number counts, the number, then Ethernet.
 fn vxlan(bytes: &[u8], around: Around) -> Option<Packet<'_>> {
-    let (&[flags, ..], frame) = bytes.split_first_chunk::<8>()?;
+    let (&[flags, _, _, _, n0, n1, n2, _], frame) = bytes.split_first_chunk::<8>()?;
+    let around = around.within(u32::from_be_bytes([0, n0, n1, n2]));
     (flags & 0x08 != 0).then(|| link::ethernet(frame, around))
 }
 
 /// VXLAN that says what it carries (draft-ietf-nvo3-vxlan-gpe).
 fn vxlan_gpe(bytes: &[u8], around: Around) -> Option<Packet<'_>> {
-    let (&[flags, _, _, next, ..], rest) = bytes.split_first_chunk::<8>()?;
+    let (&[flags, _, _, next, n0, n1, n2, _], rest) = bytes.split_first_chunk::<8>()?;
     if flags & 0x08 == 0 {
         return None;
     }
+    let around = around.within(u32::from_be_bytes([0, n0, n1, n2]));
     match next {
         1 => Some(ip::v4(rest, around)),
         2 => Some(ip::v6(rest, around)),
@@ -194,7 +204,8 @@ fn vxlan_gpe(bytes: &[u8], around: Around) -> Option<Packet<'_>> {
 
 /// Geneve (RFC 8926): version and the length of its options, flags, an ethertype, the network's number.
 fn geneve(bytes: &[u8], around: Around) -> Option<Packet<'_>> {
-    let (&[version, _, high, low, ..], rest) = bytes.split_first_chunk::<8>()?;
+    let (&[version, _, high, low, n0, n1, n2, _], rest) = bytes.split_first_chunk::<8>()?;
+    let around = around.within(u32::from_be_bytes([0, n0, n1, n2]));
     let rest = rest.get(usize::from(version & 0x3f) * 4..)?;
     (version >> 6 == 0).then(|| by_protocol(u16::from_be_bytes([high, low]), rest, around))
 }

@@ -100,6 +100,7 @@ mod tests {
                 flags: Flags(flags),
                 payload: &[],
                 cut: 0,
+                realm: 0,
             })
         };
         let (udp, sender) = FlowKey::new(end(51_000), end(53), Transport::Udp);

@@ -18,7 +18,7 @@ use crate::model::pulse::Pulse;
 use crate::packet::{self, GivenUp};
 use crate::process::Attribution;
 use crate::rule::RuleSet;
-use crate::source::live::{DRAIN, Drops};
+use crate::source::live::{DRAIN, Drops, Leave};
 use crate::source::{Live, Next, Source, Tls};
 
 use super::batch::{self, Batch};
@@ -27,7 +27,7 @@ use super::meter::Meter;
 use super::pulse::{self, Pulses};
 use super::tape::Tape;
 use super::teller::{Teller, given_up_event};
-use super::{Capture, Flow, Options, Outcome, Read, Watch};
+use super::{Capture, Confine, Flow, Options, Outcome, Read, Watch};
 
 /// Batches that wait before a worker; what comes while all are full is dropped.
 const QUEUE: usize = 64;
@@ -80,6 +80,11 @@ trait Living: Source {
 
     /// What is to be said since the last call.
     fn notes(&mut self) -> Vec<String>;
+
+    /// What was not handed up so far because nobody wants it, by reason.
+    fn unwanted(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
 }
 
 impl Living for Live {
@@ -93,6 +98,10 @@ impl Living for Live {
 
     fn notes(&mut self) -> Vec<String> {
         Live::notes(self)
+    }
+
+    fn unwanted(&self) -> Vec<(&'static str, u64)> {
+        Live::unwanted(self)
     }
 }
 
@@ -132,8 +141,10 @@ pub fn capture(
         rules: Mutex::new(Arc::clone(&rules)),
         edition: AtomicU64::new(0),
         tape: options.tape.as_ref(),
+        confine: options.confine.as_ref(),
         relief: AtomicU64::new(0),
         pulsed: options.pulse || options.metered,
+        leaves: interfaces.iter().filter_map(Live::leave).collect(),
     };
     let settings = options.settings(rules);
     let jobs = options.jobs.max(1);
@@ -194,13 +205,23 @@ struct State<'a> {
     /// Grows with each change of the rules.
     edition: AtomicU64,
     tape: Option<&'a Tape>,
+    confine: Option<&'a Confine>,
     /// Grows each time that memory is to be given back.
     relief: AtomicU64,
     /// Whether threads say how it goes.
     pulsed: bool,
+    /// Who takes flows out of what is captured.
+    leaves: Vec<Arc<dyn Leave>>,
 }
 
 impl State<'_> {
+    /// Gives up the rights that the calling thread does not need, for it looks into what others sent.
+    fn confine(&self, words: &Sender<Word>) {
+        if let Some(Err(why)) = self.confine.map(|confine| confine()) {
+            let _ = words.send(Word::Note(format!("a thread could not give up its rights: {why}")));
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.ended.load(Ordering::Relaxed) || self.stop.load(Ordering::Relaxed)
     }
@@ -235,8 +256,13 @@ fn work(
     words: &Sender<Word>,
     spares: &Sender<Batch>,
 ) -> Stats {
+    state.confine(words);
     let mut engine = Engine::new(settings);
     engine.live_since(state.start);
+    engine.glances(true);
+    if !state.leaves.is_empty() {
+        engine.note_unwanted();
+    }
     let mut source: Arc<str> = Arc::from("");
     let mut last = (0, Timestamp::default());
     let (mut edition, mut relief) = (0, 0);
@@ -285,7 +311,15 @@ fn work(
                 let _ = spares.try_send(batch);
                 behind = state.pulsed.then(|| now().since(last.1));
             }
-            Order::Tick(time) => engine.advance(last.0, time),
+            Order::Tick(time) => {
+                last.1 = last.1.max(time);
+                engine.advance(last.0, time);
+            }
+        }
+        // Where there is no room for ticks time goes on by frames.
+        engine.glance(last.0, last.1);
+        for (flow, since) in engine.unwanted() {
+            state.leaves.iter().for_each(|leave| leave.leave(&flow, since));
         }
         tell(&mut engine, &source);
         if state.pulsed && told.elapsed() >= pulse::EVERY {
@@ -360,6 +394,7 @@ impl<'a, L: Living> Reader<'a, L> {
 
     /// Reads to the end; `number` is that of this thread, where somebody watches.
     fn run(mut self, number: Option<usize>) -> Stats {
+        self.state.confine(&self.words);
         let mut ticked = Instant::now();
         let mut told = ticked;
         let mut counted = ticked;
@@ -457,7 +492,11 @@ impl<'a, L: Living> Reader<'a, L> {
         self.give_out();
         self.tell_given_up(&ended.given_up);
         self.count();
-        self.intake.stats().clone()
+        let mut stats = self.intake.stats().clone();
+        for (why, count) in self.live.unwanted().into_iter().filter(|&(_, count)| count > 0) {
+            *stats.not_inspected.entry(why.to_owned()).or_default() += count;
+        }
+        stats
     }
 
     fn give_out(&mut self) {
@@ -675,8 +714,10 @@ mod tests {
             rules: Mutex::new(Arc::new(RuleSet::load(false, &[]).unwrap())),
             edition: AtomicU64::new(0),
             tape: None,
+            confine: None,
             relief: AtomicU64::new(0),
             pulsed: false,
+            leaves: Vec::new(),
         };
         // An interface that is not there is waited for: no right is needed.
         let settings =
@@ -738,8 +779,10 @@ mod tests {
             rules: Mutex::new(Arc::new(RuleSet::load(false, &[]).unwrap())),
             edition: AtomicU64::new(0),
             tape: None,
+            confine: None,
             relief: AtomicU64::new(0),
             pulsed: false,
+            leaves: Vec::new(),
         };
         let past = Instant::now().checked_sub(2 * COUNT).unwrap();
         for (limit, asked) in [(Some(1), 1), (Some(u64::MAX), 0), (None, 0)] {

@@ -5,6 +5,7 @@ mod begin;
 mod live;
 mod meter;
 mod metrics;
+mod parts;
 mod pulse;
 mod queued;
 mod replay;
@@ -36,6 +37,9 @@ pub use stream::is_stream;
 pub use tape::{Leaking, TakeFrame, TakeLive, Tape, extract};
 use teller::Teller;
 
+/// Gives up what rights the calling thread does not need; or says why it cannot.
+pub type Confine = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
 /// What a scan is asked to do.
 #[derive(Clone)]
 pub struct Options {
@@ -61,6 +65,8 @@ pub struct Options {
     pub metered: bool,
     /// What fingerprints are made with.
     pub key: FingerprintKey,
+    /// Asked for by each thread that looks into what is captured live, when it begins.
+    pub confine: Option<Confine>,
     /// Takes the frames of what can be read once only, for its leaking flows.
     pub tape: Option<Tape>,
     /// Set from outside to end early: what was found is told.
@@ -159,6 +165,8 @@ struct Read {
 const LOOK: u64 = 4096;
 /// A stream whose newest frame is not older than this is live: its time goes on while nothing comes.
 const LIVE: Duration = Duration::from_secs(60);
+/// How often it is looked at what came of bodies under way.
+const GLANCE: Duration = Duration::from_millis(100);
 /// Frames reach a live stream so much later than they were captured.
 const LAG: Duration = Duration::from_millis(50);
 
@@ -205,14 +213,25 @@ fn alone(
         if options.stop.load(Ordering::Relaxed) {
             break;
         }
-        let Some((mut source, capture)) = open(inputs, options, &mut read, watch) else { continue };
+        let (Some((mut source, capture)), Some(first)) =
+            (open(inputs, options, &mut read, watch), inputs.first())
+        else {
+            continue;
+        };
         engine.begin(Arc::clone(&capture.name), capture.origins.clone());
         let tape = options.tape.as_ref().filter(|_| inputs.iter().any(|input| is_stream(&input.path)));
         let mut last = (0, Timestamp::default());
         let mut silent: Option<Instant> = None;
+        // When bodies under way were last looked at, where somebody waits for what comes.
+        let mut looked: Option<Instant> = None;
+        engine.glances(false);
         loop {
             match source.next() {
                 Ok(Next::Frame(frame)) => {
+                    if last.0 == 0 && is_stream(&first.path) && is_fresh(frame.time, Duration::ZERO) {
+                        engine.glances(true);
+                        looked = Some(Instant::now());
+                    }
                     last = (frame.number, frame.time);
                     silent = None;
                     if let Some(tape) = tape {
@@ -222,6 +241,10 @@ fn alone(
                     intake.sort(&frame, |shard, frame, packet| {
                         engine.packet(shard, packet, frame.number, frame.time);
                     });
+                    if looked.is_some_and(|looked| looked.elapsed() >= GLANCE) {
+                        looked = Some(Instant::now());
+                        engine.glance(last.0, last.1);
+                    }
                 }
                 Ok(Next::Plain(plain)) => {
                     last = (plain.number, plain.time);
@@ -273,14 +296,20 @@ fn pass(engine: &mut Engine, intake: &mut Intake, last: (u64, Timestamp), silent
     let (number, time) = last;
     let Some(silent) = silent.checked_sub(LAG).filter(|_| number > 0) else { return };
     let now = time.after(silent);
-    let age = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    if Timestamp::default().after(age.saturating_sub(LIVE + silent)) > time {
+    if !is_fresh(time, silent) {
         return engine.release_overdue(number, now);
     }
     intake.advance(number, now, |shard, frame, packet| {
         engine.packet(shard, packet, frame.number, frame.time);
     });
     engine.advance(number, now);
+    engine.glance(number, now);
+}
+
+/// Whether a frame of `time` that came so long ago came as soon as it was captured.
+fn is_fresh(time: Timestamp, ago: Duration) -> bool {
+    let age = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::default().after(age.saturating_sub(LIVE + ago)) <= time
 }
 
 impl Read {

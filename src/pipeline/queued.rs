@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
 use crate::model::event::Event;
+use crate::model::shown::counted;
 use crate::sink::Sink;
 
 /// Events that wait; what comes while so many do is dropped and counted.
@@ -134,7 +135,7 @@ impl Sink for Queued {
         }
         match self.state.lost.load(Ordering::Relaxed) {
             0 => Ok(()),
-            lost => Err(io::Error::other(format!("{lost} events did not reach it"))),
+            lost => Err(io::Error::other(format!("{} did not reach it", counted(lost, "event")))),
         }
     }
 }
@@ -176,9 +177,9 @@ impl Far {
                 let lost = self.state.lost.load(Ordering::Relaxed);
                 if lost > dropped && self.failing == 0 {
                     (self.tell)(&format!(
-                        "the sink {} is too slow: {} events were dropped",
+                        "the sink {} is too slow, and lost {}",
                         self.name,
-                        lost - dropped
+                        counted(lost - dropped, "event")
                     ));
                 }
                 dropped = lost;

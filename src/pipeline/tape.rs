@@ -1,23 +1,26 @@
 //! The frames of leaking flows (`--pcap-out`): of files read a second time, of what is live kept until it is known whether they leak.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io;
-use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::model::event::Leak;
-use crate::model::{FlowKey, Frame, LinkType, Side, Timestamp};
+use crate::model::{FlowKey, Frame, LinkType, Timestamp};
 use crate::packet::{self, Packet};
 use crate::source::{Input, Next};
 
+use super::parts::Parts;
 use super::{Options, Read, Watch, captures, is_stream, open};
 
 /// Bytes of frames that wait, of all flows; past them the flow that was silent longest is let go.
 const WAITING: usize = 256 << 20;
 /// What keeping a frame costs beside its bytes.
 const OVERHEAD: usize = 96;
+/// The same of fragments that wait, of each interface; and how long they wait, somewhat longer than for what is looked into.
+const FRAGMENTS: usize = 32 << 20;
+const FRAGMENT_PATIENCE: Duration = Duration::from_secs(32);
 /// A flow's leaks are told within so much capture time: until then its frames wait for what is said of them.
 const HOLD: Duration = Duration::from_secs(2);
 /// A flow without a leak that was silent for so long is let go.
@@ -33,8 +36,6 @@ pub type TakeLive = dyn FnMut(&Frame<'_>, &str, &[String]) -> io::Result<()> + S
 #[derive(Debug, Default)]
 pub struct Leaking {
     flows: HashSet<FlowKey>,
-    /// Fragments know no ports: those between the ends of a leaking flow are taken with it.
-    pairs: HashSet<(IpAddr, IpAddr)>,
     comments: HashMap<(String, u64), Vec<String>>,
 }
 
@@ -45,20 +46,37 @@ fn key_of(leak: &Leak) -> FlowKey {
 impl Leaking {
     /// Takes what was told.
     pub fn add(&mut self, leak: &Leak, comment: String) {
-        let key = key_of(leak);
-        self.flows.insert(key);
-        let (low, high) = (key.end(Side::Low).ip(), key.end(Side::High).ip());
-        self.pairs.extend([(low, high), (high, low)]);
+        self.flows.insert(key_of(leak));
         self.comments.entry((leak.source.clone(), leak.frames[0])).or_default().push(comment);
     }
 
-    fn has(&self, frame: &Frame<'_>) -> bool {
-        match packet::decode(frame) {
-            Packet::Tcp(segment) => self.flows.contains(&segment.key),
-            Packet::Udp(datagram) => self.flows.contains(&datagram.key),
-            Packet::Fragment(fragment) => self.pairs.contains(&fragment.ends()),
-            _ => false,
+    /// The frames of a capture that hold fragments of these flows.
+    fn fragments(&self, inputs: &[Input], options: &Options) -> HashSet<u64> {
+        let mut found = HashSet::new();
+        let mut read = Read::default();
+        let Some((mut source, _)) = open(inputs, options, &mut read, &mut Silent) else { return found };
+        let mut parts = Parts::default();
+        let mut take = |key: FlowKey, frames: &[u64]| {
+            if self.flows.contains(&key) {
+                found.extend(frames);
+            }
+        };
+        loop {
+            match source.next() {
+                Ok(Next::Frame(frame)) => {
+                    if let Packet::Fragment(fragment) = packet::decode(&frame) {
+                        parts.see(&fragment, frame.number, frame.time, &mut take);
+                    }
+                }
+                Ok(Next::Plain(_) | Next::Idle) | Err(_) => {}
+                Ok(Next::End) => break,
+            }
+            if options.stop.load(Ordering::Relaxed) {
+                break;
+            }
         }
+        parts.finish(&mut take);
+        found
     }
 }
 
@@ -80,10 +98,20 @@ pub fn extract(
         // What is wrong with an input was said when it was read first.
         let mut read = Read::default();
         let Some((mut source, capture)) = open(inputs, options, &mut read, &mut Silent) else { continue };
+        // Whose a fragment is shows when its datagram is whole: they are read by themselves first, where there are any.
+        let mut fragments: Option<HashSet<u64>> = None;
         loop {
             match source.next() {
                 Ok(Next::Frame(frame)) => {
-                    if !leaking.has(&frame) {
+                    let leaks = match packet::decode(&frame) {
+                        Packet::Tcp(segment) => leaking.flows.contains(&segment.key),
+                        Packet::Udp(datagram) => leaking.flows.contains(&datagram.key),
+                        Packet::Fragment(_) => fragments
+                            .get_or_insert_with(|| leaking.fragments(inputs, options))
+                            .contains(&frame.number),
+                        _ => false,
+                    };
+                    if !leaks {
                         continue;
                     }
                     let (name, number) = capture.place(frame.number);
@@ -116,6 +144,8 @@ pub struct Tape(Arc<Mutex<Held>>);
 
 struct Held {
     flows: HashMap<FlowKey, HeldFlow>,
+    /// Of each interface, the fragments that wait for their datagrams.
+    waiting: HashMap<Arc<str>, Waiting>,
     /// Flows by when a frame of them came: stale entries are skipped.
     order: VecDeque<(FlowKey, Timestamp)>,
     bytes: usize,
@@ -124,6 +154,14 @@ struct Held {
     take: Box<TakeLive>,
     failed: Option<io::Error>,
     lost: u64,
+}
+
+/// Fragments of which it is not known yet to which flow they belong.
+#[derive(Default)]
+struct Waiting {
+    parts: Parts,
+    frames: BTreeMap<u64, HeldFrame>,
+    bytes: usize,
 }
 
 #[derive(Default)]
@@ -153,6 +191,7 @@ impl Tape {
     fn with(limit: usize, take: Box<TakeLive>) -> Self {
         Self(Arc::new(Mutex::new(Held {
             flows: HashMap::new(),
+            waiting: HashMap::new(),
             order: VecDeque::new(),
             bytes: 0,
             limit,
@@ -165,13 +204,12 @@ impl Tape {
 
     /// Takes a frame as it was captured.
     pub(super) fn frame(&self, frame: &Frame<'_>, source: &Arc<str>) {
-        let key = match packet::decode(frame) {
-            Packet::Tcp(segment) => segment.key,
-            Packet::Udp(datagram) => datagram.key,
-            // What is live is not captured in fragments but seldom: they are not taped.
-            _ => return,
-        };
-        self.held().frame(key, frame, source);
+        match packet::decode(frame) {
+            Packet::Tcp(segment) => self.held().frame(segment.key, HeldFrame::of(frame, source)),
+            Packet::Udp(datagram) => self.held().frame(datagram.key, HeldFrame::of(frame, source)),
+            Packet::Fragment(fragment) => self.held().fragment(&fragment, frame, source),
+            _ => {}
+        }
     }
 
     /// A leak was told: its flow is written, and the comment stands at its first frame.
@@ -179,12 +217,13 @@ impl Tape {
         self.held().leak(leak, comment);
     }
 
-    /// Writes what is left. How many frames of leaking flows had been let go before it was known that they leak.
+    /// Writes what is left; of fragments, those of datagrams that never became whole, too. How many frames of leaking flows had been let go before it was known that they leak.
     ///
     /// # Errors
     /// The first thing that could not be written.
     pub fn finish(&self) -> io::Result<u64> {
         let mut held = self.held();
+        held.end_fragments();
         let flows: Vec<FlowKey> = held.flows.keys().copied().collect();
         for key in flows {
             held.write(key, Timestamp::from_nanos(i64::MAX));
@@ -198,12 +237,9 @@ impl Tape {
     }
 }
 
-impl Held {
-    fn frame(&mut self, key: FlowKey, frame: &Frame<'_>, source: &Arc<str>) {
-        self.now = self.now.max(frame.time);
-        let flow = self.flows.entry(key).or_default();
-        flow.last = self.now;
-        flow.frames.push_back(HeldFrame {
+impl HeldFrame {
+    fn of(frame: &Frame<'_>, source: &Arc<str>) -> Self {
+        Self {
             number: frame.number,
             time: frame.time,
             link: frame.link,
@@ -211,9 +247,61 @@ impl Held {
             source: Arc::clone(source),
             bytes: frame.bytes.into(),
             comments: Vec::new(),
-        });
+        }
+    }
+}
+
+impl Waiting {
+    /// The frames of a datagram: it is known whose they are.
+    fn take(&mut self, numbers: &[u64]) -> Vec<HeldFrame> {
+        let taken: Vec<HeldFrame> = numbers.iter().filter_map(|number| self.frames.remove(number)).collect();
+        self.bytes -= taken.iter().map(|held| held.bytes.len() + OVERHEAD).sum::<usize>();
+        taken
+    }
+
+    /// Lets go what no datagram can be made of any more.
+    fn let_go(&mut self, now: Timestamp) {
+        while let Some(oldest) = self.frames.first_entry()
+            && (self.bytes > FRAGMENTS || now.since(oldest.get().time) > FRAGMENT_PATIENCE)
+        {
+            self.bytes -= oldest.remove().bytes.len() + OVERHEAD;
+        }
+    }
+}
+
+impl Held {
+    fn fragment(&mut self, fragment: &packet::Fragment<'_>, frame: &Frame<'_>, source: &Arc<str>) {
+        self.now = self.now.max(frame.time);
+        let mut waiting = self.waiting.remove(source).unwrap_or_default();
+        waiting.frames.insert(frame.number, HeldFrame::of(frame, source));
+        waiting.bytes += frame.bytes.len() + OVERHEAD;
+        let mut whole = Vec::new();
+        let take = &mut |key, frames: &[u64]| whole.push((key, frames.to_vec()));
+        waiting.parts.see(fragment, frame.number, frame.time, take);
+        for (key, numbers) in whole {
+            waiting.take(&numbers).into_iter().for_each(|held| self.frame(key, held));
+        }
+        waiting.let_go(self.now);
+        self.waiting.insert(Arc::clone(source), waiting);
+    }
+
+    fn end_fragments(&mut self) {
+        for (_, mut waiting) in std::mem::take(&mut self.waiting) {
+            let mut begun = Vec::new();
+            waiting.parts.finish(&mut |key, frames: &[u64]| begun.push((key, frames.to_vec())));
+            for (key, numbers) in begun {
+                waiting.take(&numbers).into_iter().for_each(|held| self.frame(key, held));
+            }
+        }
+    }
+
+    fn frame(&mut self, key: FlowKey, held: HeldFrame) {
+        self.now = self.now.max(held.time);
+        self.bytes += held.bytes.len() + OVERHEAD;
+        let flow = self.flows.entry(key).or_default();
+        flow.last = self.now;
+        flow.frames.push_back(held);
         let leaks = flow.leaks;
-        self.bytes += frame.bytes.len() + OVERHEAD;
         self.order.push_back((key, self.now));
         if leaks {
             self.write(key, self.now);
@@ -359,6 +447,75 @@ mod tests {
         tape.leak(&example::leak(), "said".into());
         assert_eq!(tape.finish().unwrap(), 1);
         assert_eq!(written.try_iter().count(), 0);
+    }
+
+    /// A frame in two fragments, each a frame.
+    fn split(kept: &crate::source::memory::Kept, number: u16) -> [Vec<u8>; 2] {
+        let (ethernet, ip) = kept.bytes.split_at(14);
+        let (head, payload) = ip.split_at(20);
+        let (first, last) = payload.split_at(24);
+        [(first, 0x2000_u16), (last, 3)].map(|(part, offset)| {
+            let mut head = head.to_vec();
+            head[2..4].copy_from_slice(&(20 + part.len() as u16).to_be_bytes());
+            head[4..6].copy_from_slice(&number.to_be_bytes());
+            head[6..8].copy_from_slice(&offset.to_be_bytes());
+            [ethernet, &head, part].concat()
+        })
+    }
+
+    #[test]
+    fn fragments_are_held_until_it_is_known_whose_they_are() {
+        let (tape, written) = tape(1 << 20);
+        let source: Arc<str> = Arc::from("flask.pcap");
+        let mut number = 14;
+        let mut see = |bytes: &[u8]| {
+            number += 1;
+            let (time, link) = (Timestamp::from_nanos(0), LinkType::ETHERNET);
+            let original_len = bytes.len() as u32;
+            tape.frame(&Frame { number, time, link, bytes, original_len }, &source);
+        };
+        let (leaking, other) = (frames(51_000), frames(51_001));
+        let data = leaking.len() - 1;
+        // 15 and 19 are of the flow that leaks, in turns with another one; 17 never becomes whole.
+        let [first, last] = split(&leaking[data], 7);
+        let [another, its] = split(&other[data], 8);
+        let [lonely, _] = split(&other[data], 9);
+        for bytes in [&last, &another, &lonely, &its, &first] {
+            see(bytes);
+        }
+        assert_eq!(tape.held().waiting[&source].frames.keys().collect::<Vec<_>>(), [&17]);
+        tape.leak(&example::leak(), "said".into());
+        assert_eq!(tape.finish().unwrap(), 0);
+        let written: Vec<Written> = written.try_iter().collect();
+        let numbers: Vec<u64> = written.iter().map(|(number, ..)| *number).collect();
+        assert_eq!(numbers, [15, 19]);
+        // The example leaks in frames 17 to 21: that is the one that made the datagram whole.
+        assert_eq!(written.iter().map(|(.., said)| said.len()).collect::<Vec<_>>(), [0, 1]);
+    }
+
+    #[test]
+    fn fragments_that_never_become_whole_have_a_limit() {
+        let (tape, _written) = tape(1 << 30);
+        let source: Arc<str> = Arc::from("flask.pcap");
+        let mut kept = frames(51_000).pop().unwrap();
+        kept.bytes.resize(1400, b'x');
+        for number in 0..60_000_u32 {
+            let [first, _] = split(&kept, number as u16);
+            let time = Timestamp::from_nanos(i64::from(number));
+            let bytes = [&first[..], &[b'x'; 1200]].concat();
+            let original_len = bytes.len() as u32;
+            tape.frame(
+                &Frame { number: number.into(), time, link: LinkType::ETHERNET, bytes: &bytes, original_len },
+                &source,
+            );
+        }
+        let held = tape.held();
+        let waiting = &held.waiting[&source];
+        assert!(waiting.bytes <= FRAGMENTS, "{}", waiting.bytes);
+        assert_eq!(
+            waiting.bytes,
+            waiting.frames.values().map(|held| held.bytes.len() + OVERHEAD).sum::<usize>()
+        );
     }
 
     #[test]

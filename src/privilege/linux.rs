@@ -1,11 +1,13 @@
 //! How Linux takes rights back: setuid, capabilities(7), landlock(7), seccomp(2).
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::thread;
 
 use caps::{CapSet, Capability};
 use landlock::{
     ABI, Access as _, AccessFs, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset, RulesetAttr as _,
-    RulesetCreatedAttr as _, RulesetStatus,
+    RulesetCreated, RulesetCreatedAttr as _, RulesetStatus,
 };
 use nix::unistd::{Gid, Uid, User, geteuid, setgid, setgroups, setuid};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
@@ -21,10 +23,46 @@ pub(super) fn give_up(wish: &Wish, given: &mut Given) {
     bound(wish.capabilities);
     note("the user", user(wish));
     note("capabilities", capabilities(wish.capabilities));
-    note("files", wish.files.as_ref().map_or(Ok(None), files));
+    let mut confinement = Confinement { capabilities: wanted(wish.capabilities, false), files: None };
+    note(
+        "files",
+        match wish.files.as_ref().map(ruleset) {
+            None => Ok(None),
+            Some(Err(why)) => Err(why),
+            Some(Ok(ruleset)) if wish.processes => {
+                // Whether it holds is tried where it does no harm.
+                let tried = ruleset.try_clone().map_err(|error| error.to_string());
+                let told =
+                    tried.and_then(|tried| thread::spawn(|| restrict(tried)).join().unwrap_or(Ok(None)));
+                confinement.files = told.is_ok().then_some(ruleset);
+                told.map(|told| told.map(|told| format!("{told} (where traffic is looked into)")))
+            }
+            Some(Ok(ruleset)) => restrict(ruleset),
+        },
+    );
     if wish.calls {
         let programs = matches!(wish.capabilities, Capabilities::Only { programs: true, .. });
-        note("system calls", calls(programs));
+        note("system calls", calls(wish.attaches || programs));
+    }
+    given.confinement = super::Confinement { inner: Arc::new(confinement) };
+}
+
+/// What threads that look into traffic keep.
+#[derive(Debug, Default)]
+pub(super) struct Confinement {
+    capabilities: Option<HashSet<Capability>>,
+    files: Option<RulesetCreated>,
+}
+
+impl Confinement {
+    pub(super) fn enter(&self) -> Result<(), String> {
+        if let Some(wanted) = &self.capabilities {
+            keep(wanted)?;
+        }
+        match &self.files {
+            Some(files) => restrict(files.try_clone().map_err(|error| error.to_string())?).map(|_| ()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -57,16 +95,16 @@ fn user(wish: &Wish) -> Result<Option<String>, String> {
 }
 
 /// The capabilities that may stay.
-fn wanted(which: Capabilities) -> Option<HashSet<Capability>> {
+fn wanted(which: Capabilities, also_processes: bool) -> Option<HashSet<Capability>> {
     let Capabilities::Only { capturing, processes, programs } = which else { return None };
     let mut wanted = HashSet::new();
     if capturing {
         wanted.insert(Capability::CAP_NET_RAW);
     }
-    if programs {
+    if programs && also_processes {
         wanted.extend([Capability::CAP_BPF, Capability::CAP_PERFMON]);
     }
-    if processes || programs {
+    if (processes || programs) && also_processes {
         wanted.extend([Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH]);
     }
     Some(wanted)
@@ -74,7 +112,7 @@ fn wanted(which: Capabilities) -> Option<HashSet<Capability>> {
 
 /// No program that this one could begin may get more. Only root can say so; for others it is so already.
 fn bound(which: Capabilities) {
-    let Some(wanted) = wanted(which) else { return };
+    let Some(wanted) = wanted(which, true) else { return };
     for capability in caps::all().into_iter().filter(|capability| !wanted.contains(capability)) {
         let _ = caps::drop(None, CapSet::Bounding, capability);
     }
@@ -83,15 +121,11 @@ fn bound(which: Capabilities) {
 fn capabilities(which: Capabilities) -> Result<Option<String>, String> {
     let told = |error: caps::errors::CapsError| error.to_string();
     let permitted = caps::read(None, CapSet::Permitted).map_err(told)?;
-    let Some(wanted) = wanted(which) else {
+    let Some(wanted) = wanted(which, true) else {
         // Another user has them still, but none is in effect.
         return caps::set(None, CapSet::Effective, &permitted).map(|()| None).map_err(told);
     };
-    let left: HashSet<Capability> = permitted.intersection(&wanted).copied().collect();
-    caps::clear(None, CapSet::Ambient).map_err(told)?;
-    caps::set(None, CapSet::Inheritable, &HashSet::new()).map_err(told)?;
-    caps::set(None, CapSet::Effective, &left).map_err(told)?;
-    caps::set(None, CapSet::Permitted, &left).map_err(told)?;
+    let left = keep(&wanted)?;
     let mut names: Vec<String> = left.iter().map(ToString::to_string).collect();
     names.sort_unstable();
     Ok(Some(match names.as_slice() {
@@ -100,8 +134,20 @@ fn capabilities(which: Capabilities) -> Result<Option<String>, String> {
     }))
 }
 
-/// From here on only these files are within reach.
-fn files(files: &Files) -> Result<Option<String>, String> {
+/// Of the capabilities there are these alone stay; which that is.
+fn keep(wanted: &HashSet<Capability>) -> Result<HashSet<Capability>, String> {
+    let told = |error: caps::errors::CapsError| error.to_string();
+    let permitted = caps::read(None, CapSet::Permitted).map_err(told)?;
+    let left: HashSet<Capability> = permitted.intersection(wanted).copied().collect();
+    caps::clear(None, CapSet::Ambient).map_err(told)?;
+    caps::set(None, CapSet::Inheritable, &HashSet::new()).map_err(told)?;
+    caps::set(None, CapSet::Effective, &left).map_err(told)?;
+    caps::set(None, CapSet::Permitted, &left).map_err(told)?;
+    Ok(left)
+}
+
+/// Only these files within reach.
+fn ruleset(files: &Files) -> Result<RulesetCreated, String> {
     let abi = ABI::V3;
     let told = |error: landlock::RulesetError| error.to_string();
     let mut ruleset = Ruleset::default()
@@ -118,7 +164,12 @@ fn files(files: &Files) -> Result<Option<String>, String> {
             ruleset = ruleset.add_rule(PathBeneath::new(place, access)).map_err(told)?;
         }
     }
-    match ruleset.restrict_self().map_err(told)?.ruleset {
+    Ok(ruleset)
+}
+
+/// From here on this thread is kept to the files.
+fn restrict(ruleset: RulesetCreated) -> Result<Option<String>, String> {
+    match ruleset.restrict_self().map_err(|error| error.to_string())?.ruleset {
         RulesetStatus::FullyEnforced => Ok(Some("all files but those it needs".to_owned())),
         RulesetStatus::PartiallyEnforced => Ok(Some("most files but those it needs".to_owned())),
         RulesetStatus::NotEnforced => Err("this kernel has no landlock".to_owned()),
@@ -174,13 +225,13 @@ fn refused() -> Vec<i64> {
     ]
 }
 
-/// With `programs`, loading programs into the kernel stays.
+/// With `programs`, programs of the kernel may still be loaded and attached.
 fn calls(programs: bool) -> Result<Option<String>, String> {
     let architecture =
         std::env::consts::ARCH.try_into().map_err(|_| "this machine is not known".to_owned())?;
     let rules: BTreeMap<i64, Vec<seccompiler::SeccompRule>> = refused()
         .into_iter()
-        .filter(|call| !programs || *call != libc::SYS_bpf)
+        .filter(|&call| !programs || call != libc::SYS_bpf)
         .map(|call| (call, Vec::new()))
         .collect();
     let filter = SeccompFilter::new(
@@ -194,4 +245,34 @@ fn calls(programs: bool) -> Result<Option<String>, String> {
         filter.try_into().map_err(|error: seccompiler::BackendError| error.to_string())?;
     seccompiler::apply_filter_all_threads(&program).map_err(|error| error.to_string())?;
     Ok(Some("system calls it does not need".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_kept_to_its_files_and_the_others_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let [inside, outside] = ["inside", "outside"].map(|name| folder.path().join(name));
+        for place in [&inside, &outside] {
+            std::fs::create_dir(place).unwrap();
+            std::fs::write(place.join("file"), "made up").unwrap();
+        }
+        let wish = Files { read: vec![inside.clone()], write: Vec::new() };
+        let Ok(files) = ruleset(&wish) else { panic!("a list of files") };
+        let confinement = Confinement { capabilities: None, files: Some(files) };
+        let seen = thread::scope(|scope| {
+            let confined = scope.spawn(|| match confinement.enter() {
+                Ok(()) => Some([&inside, &outside].map(|place| std::fs::read(place.join("file")).is_ok())),
+                Err(_) => None,
+            });
+            confined.join().unwrap()
+        });
+        match seen {
+            Some(seen) => assert_eq!(seen, [true, false]),
+            None => eprintln!("skipped: this kernel has no landlock"),
+        }
+        assert!(std::fs::read(outside.join("file")).is_ok(), "this thread is as it was");
+    }
 }

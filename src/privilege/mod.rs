@@ -16,8 +16,13 @@ pub struct Wish {
     pub capabilities: Capabilities,
     /// Only these parts of the file system stay within reach; `None`: all of it.
     pub files: Option<Files>,
+    /// Whether other processes are looked at: landlock would hide them, so that then only threads that [`Confinement::enter`] are
+    /// kept to the files.
+    pub processes: bool,
     /// Whether system calls that no capture needs are refused from here on.
     pub calls: bool,
+    /// Of those `bpf(2)` stays: programs that are loaded are attached to interfaces that come later.
+    pub attaches: bool,
 }
 
 /// Which capabilities stay.
@@ -58,6 +63,27 @@ pub struct Given {
     pub up: Vec<String>,
     /// What could not be, and why.
     pub failures: Vec<String>,
+    /// What threads that look into traffic give up beyond that.
+    pub confinement: Confinement,
+}
+
+/// What a thread gives up that looks into traffic: whoever got into it by a fault of ours would have no capability and see no file.
+#[derive(Clone, Debug, Default)]
+pub struct Confinement {
+    #[cfg(target_os = "linux")]
+    inner: std::sync::Arc<linux::Confinement>,
+}
+
+impl Confinement {
+    /// Holds for the calling thread and those that it begins.
+    ///
+    /// # Errors
+    /// What could not be given up.
+    pub fn enter(&self) -> Result<(), String> {
+        #[cfg(target_os = "linux")]
+        self.inner.enter()?;
+        Ok(())
+    }
 }
 
 /// The first step, before any thread is begun: user, capabilities and files hold for this thread and those that it begins.

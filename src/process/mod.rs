@@ -52,7 +52,7 @@ pub struct Attribution {
 
 #[derive(Debug)]
 struct State {
-    /// Whether the kernel tells connections.
+    /// Whether the kernel tells every TCP connection.
     is_told: bool,
     diag: Diag,
     table: Table,
@@ -116,7 +116,9 @@ impl Attribution {
                 learning.lock().unwrap_or_else(PoisonError::into_inner).learn(connection);
             }
         });
-        state.lock().unwrap_or_else(PoisonError::into_inner).is_told = watcher.is_ok();
+        state.lock().unwrap_or_else(PoisonError::into_inner).is_told = watcher
+            .as_ref()
+            .is_ok_and(|watcher| watcher.programs.iter().all(|program| program.refused.is_none()));
         Ok(Self { state, watcher, selection, own: std::process::id() })
     }
 
@@ -156,9 +158,12 @@ impl Attribution {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut new = Vec::new();
         for &(key, begins) in seen {
+            // Of whom nothing was told, they are nobody's here; should they leak, they are looked up all the same.
+            if state.is_told && key.transport() == Transport::Tcp {
+                continue;
+            }
             let known = state.flows.get(&key);
-            // What the kernel tells is newer than any packet.
-            let is_old = |known: &Known| begins && !state.is_told && known.since.elapsed() > ANEW;
+            let is_old = |known: &Known| begins && known.since.elapsed() > ANEW;
             if known.is_none_or(is_old) {
                 let fresh = Known { low: Owner::Nobody, high: Owner::Nobody, since: Instant::now() };
                 state.insert(key, fresh);
@@ -171,6 +176,11 @@ impl Attribution {
     /// Who is at the two ends of a connection.
     #[must_use]
     pub fn of(&self, key: FlowKey, client: Side) -> Parties {
+        if let Ok(watcher) = &self.watcher
+            && self.is_open(key)
+        {
+            watcher.catch_up();
+        }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let is_open = match state.flows.get(&key) {
             Some(known) => known.low.is_open() || known.high.is_open(),
@@ -192,6 +202,14 @@ impl Attribution {
     }
 }
 
+impl Attribution {
+    /// Whether it is not known yet who is at an end of a connection.
+    fn is_open(&self, key: FlowKey) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.flows.get(&key).is_none_or(|known| known.low.is_open() || known.high.is_open())
+    }
+}
+
 impl State {
     /// Takes what the kernel tells.
     fn learn(&mut self, connection: Connection) {
@@ -202,14 +220,13 @@ impl State {
             let user = self.identities.user(connection.uid);
             Arc::new(Identity::gone(connection.pid, connection.name, connection.uid, user))
         });
-        let known = self.flows.get(&key).map(|known| known.since.elapsed());
-        // Of a connection that had these ends before nothing holds any more.
-        if known.is_none_or(|age| connection.listens && age > ANEW) {
+        if !self.flows.contains_key(&key) {
             self.insert(key, Known { low: Owner::Nobody, high: Owner::Nobody, since: Instant::now() });
         }
         let Some(known) = self.flows.get_mut(&key) else { return };
         let end = if side == Side::Low { &mut known.low } else { &mut known.high };
-        if !connection.listens || end.is_open() {
+        // Where its queue is full a server has a connection seconds after the client has: of the other end that says nothing.
+        if !connection.listens || end.is_open() || known.since.elapsed() > ANEW {
             *end = Owner::Process(identity, connection.listens);
         }
     }
@@ -228,6 +245,7 @@ impl State {
     /// Looks for the owners of what is open, with one reading of `/proc` for all of it.
     fn resolve(&mut self, keys: &[FlowKey]) {
         let mut wanted = HashSet::new();
+        // What other namespaces have the kernel tells, too.
         let mut foreign = false;
         for key in keys {
             for side in [Side::Low, Side::High] {
@@ -236,7 +254,8 @@ impl State {
                 }
             }
             foreign |= self.flows.get(key).is_some_and(|known| {
-                matches!((&known.low, &known.high), (Owner::Nobody, Owner::Nobody))
+                !self.is_told
+                    && matches!((&known.low, &known.high), (Owner::Nobody, Owner::Nobody))
                     && key.transport() == Transport::Tcp
             });
         }

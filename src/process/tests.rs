@@ -67,6 +67,31 @@ fn the_far_end_of_a_connection_is_not_of_who_listens_on_the_same_port_here() {
 }
 
 #[test]
+fn who_connected_stays_known_when_the_server_has_the_connection_seconds_later() {
+    let attribution = attribution();
+    let mut state = attribution.state.lock().unwrap();
+    let (near, far) = (Endpoint::v4([127, 0, 0, 1], 51_000), Endpoint::v4([127, 0, 0, 1], 8080));
+    let (key, side) = FlowKey::new(near, far, Transport::Tcp);
+    let mut tell = |local, remote, listens, name: &str| {
+        let name = name.to_owned();
+        state.learn(Connection { local, remote, listens, pid: u32::MAX, uid: 0, namespace: 0, name });
+        // As if that were long ago.
+        let known = state.flows.get_mut(&key).unwrap();
+        known.since = Instant::now().checked_sub(2 * ANEW).unwrap();
+        let end = |owner: &Owner| owner.identity().map(|identity| identity.name.clone());
+        let (low, high) = (end(&known.low), end(&known.high));
+        if side == Side::Low { (low, high) } else { (high, low) }
+    };
+    let name = |name: &str| Some(name.to_owned());
+    assert_eq!(tell(near, far, false, "curl"), (name("curl"), None));
+    assert_eq!(tell(far, near, true, "parent"), (name("curl"), name("parent")));
+    assert_eq!(tell(far, near, false, "worker"), (name("curl"), name("worker")));
+    // Another connection of the same ends.
+    assert_eq!(tell(near, far, false, "wget"), (name("wget"), name("worker")));
+    assert_eq!(tell(far, near, true, "other"), (name("wget"), name("other")));
+}
+
+#[test]
 fn what_is_remembered_is_limited() {
     let attribution = attribution();
     let mut state = attribution.state.lock().unwrap();

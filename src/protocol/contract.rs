@@ -16,6 +16,11 @@ pub trait Parser: Send {
 
     /// Nothing more comes in `direction`; `rest` is what was not consumed. Unfinished heads and bodies are told.
     fn end(&mut self, direction: Direction, rest: &[u8], out: &mut dyn Output);
+
+    /// Whether it knows nothing yet that a new one would not see in the bytes not consumed.
+    fn is_fresh(&self) -> bool {
+        false
+    }
 }
 
 /// What became of the bytes shown.

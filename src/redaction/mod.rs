@@ -28,6 +28,7 @@ use self::plan::Level;
 use self::streams::{Stream, Tracker};
 use crate::model::finding::Finding;
 use crate::model::http::offset_in;
+use crate::model::shown::counted;
 use crate::model::{FlowKey, Frame, Secret, Transport};
 use crate::packet::{self, Packet};
 use crate::pipeline::{self, Flow, Options, Watch};
@@ -60,10 +61,15 @@ pub enum RedactError {
         error: io::Error,
     },
     /// There is more than fits into memory.
-    #[error("the flows of {} are more than {} MiB: cut it into parts (editcap -c, or a filter of tcpdump)", .0.display(), MEMORY >> 20)]
-    Memory(PathBuf),
+    #[error("the flows of {} hold more than {most} MiB; no copy was made: cut it into parts (editcap -c, or a filter of tcpdump)", .path.display())]
+    Memory {
+        /// The input.
+        path: PathBuf,
+        /// Mebibytes of payload that are kept at most.
+        most: usize,
+    },
     /// Something is still found.
-    #[error("{0} leaks are still found in the copy, and it was removed; please report this")]
+    #[error("the copy still shows {}, and was removed; please report this", counted(*.0 as u64, "leak"))]
     Left(usize),
     /// A pattern of this program is wrong.
     #[error("a pattern is wrong: {0}")]
@@ -128,10 +134,22 @@ pub fn redact(
     options: &Options,
     all: bool,
 ) -> Result<Masked, RedactError> {
+    redact_within(MEMORY, input, copy, rules, options, all)
+}
+
+/// The same, with so many bytes of payload in memory at most.
+fn redact_within(
+    memory: usize,
+    input: &Path,
+    copy: &Path,
+    rules: &Arc<RuleSet>,
+    options: &Options,
+    all: bool,
+) -> Result<Masked, RedactError> {
     let credentials = all.then(Credentials::new).transpose()?;
     let mut targets = leaks(input, rules, options)?;
     let sightings = targets.len();
-    let streams = gather(input)?;
+    let streams = gather(input, memory)?;
     let mut levels: HashMap<FlowKey, Level> = HashMap::new();
     let mut left = 0;
     for _ in 0..ROUNDS {
@@ -244,15 +262,15 @@ fn frames(
     }
 }
 
-fn gather(path: &Path) -> Result<Vec<Stream>, RedactError> {
+fn gather(path: &Path, memory: usize) -> Result<Vec<Stream>, RedactError> {
     let mut tracker = Tracker::default();
     let mut streams: Vec<Stream> = Vec::new();
     let mut kept = 0;
     frames(path, |frame| {
         let Some(piece) = tracker.place(frame) else { return Ok(()) };
         kept += piece.payload.len();
-        if kept > MEMORY {
-            return Err(RedactError::Memory(path.to_owned()));
+        if kept > memory {
+            return Err(RedactError::Memory { path: path.to_owned(), most: memory >> 20 });
         }
         // Streams are numbered as they begin, those without payload too.
         while streams.len() <= piece.stream {
@@ -385,4 +403,53 @@ fn elsewhere(bytes: &mut [u8], frame: &Frame<'_>, fragments: &Fragmented, long: 
         bytes.get_mut(part).unwrap_or_default().fill(patch::FILL);
     }
     changed
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::model::secret::FingerprintKey;
+    use crate::model::{Confidence, Severity};
+    use crate::source::memory::connection::Connection;
+
+    #[test]
+    fn what_does_not_fit_into_memory_is_refused_before_anything_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let [input, copy] = ["in.pcapng", "out.pcapng"].map(|name| folder.path().join(name));
+        let ask = format!("POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", 2 << 20);
+        let sent =
+            Connection::example(80).handshake().to_server(ask.as_bytes()).to_server(&vec![b'x'; 2 << 20]);
+        let mut file = Pcapng::new(File::create(&input).unwrap()).unwrap();
+        for (number, kept) in (1..).zip(sent.frames()) {
+            let (link, time, original_len) = (kept.link, kept.time, kept.original_len);
+            file.frame(&Frame { number, time, link, bytes: &kept.bytes, original_len }, "lo", &[]).unwrap();
+        }
+        file.flush().unwrap();
+        let rules = Arc::new(RuleSet::load(true, &[]).unwrap());
+        let options = Options {
+            jobs: 1,
+            filter: None,
+            severity: Severity::Low,
+            confidence: Confidence::Low,
+            reveal: false,
+            every: true,
+            join: false,
+            explain: false,
+            pulse: false,
+            metered: false,
+            key: FingerprintKey::new(b"the key of the tests"),
+            confine: None,
+            tape: None,
+            stop: Arc::new(AtomicBool::new(false)),
+        };
+        let error = redact_within(1 << 20, &input, &copy, &rules, &options, false).unwrap_err().to_string();
+        assert!(error.ends_with(
+            "in.pcapng hold more than 1 MiB; no copy was made: cut it into parts (editcap -c, or a filter of tcpdump)"
+        ), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
+        redact_within(3 << 20, &input, &copy, &rules, &options, false).unwrap();
+        assert!(copy.exists());
+    }
 }

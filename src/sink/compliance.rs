@@ -3,11 +3,13 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
+use rusqlite::types::ValueRef;
+
 use super::example::{self, Buffer};
 use super::*;
 use crate::model::event::{Event, Leak};
 
-const STYLE: Style = Style { color: false, width: 100, live: false };
+const STYLE: Style = Style { color: false, width: 100, live: false, fail_on: None };
 
 /// Everything there is that writes events.
 fn formats() -> Vec<&'static Format> {
@@ -25,6 +27,44 @@ fn written(format: &Format, events: &[Event]) -> String {
     }
     sink.finish().unwrap();
     buffer.text()
+}
+
+/// What everything there is that writes events holds afterwards, by name: formats, and the database as rows.
+fn everywhere(events: &[Event]) -> Vec<(&'static str, String)> {
+    let mut all: Vec<_> =
+        formats().into_iter().map(|format| (format.name, written(format, events))).collect();
+    all.push(("sqlite", rows(events)));
+    all
+}
+
+/// The rows of a database of these events, each a line; but for when they were stored.
+fn rows(events: &[Event]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("leaks.db");
+    let mut sink = Sqlite::open(&path, 0o600, Fsync::Never, None).unwrap();
+    for event in events {
+        sink.event(event).unwrap();
+    }
+    sink.finish().unwrap();
+    let database = rusqlite::Connection::open(&path).unwrap();
+    let mut text = String::new();
+    for query in ["SELECT * FROM leaks ORDER BY rowid", "SELECT * FROM lost ORDER BY rowid"] {
+        let mut statement = database.prepare(query).unwrap();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
+        let mut found = statement.query([]).unwrap();
+        while let Some(row) = found.next().unwrap() {
+            for (at, name) in names.iter().enumerate().filter(|(_, name)| *name != "stored") {
+                let value = match row.get_ref(at).unwrap() {
+                    ValueRef::Text(text) => String::from_utf8(text.to_vec()).unwrap(),
+                    ValueRef::Integer(number) => number.to_string(),
+                    other => format!("{other:?}"),
+                };
+                text.push_str(&format!("{name}={value} "));
+            }
+            text.push('\n');
+        }
+    }
+    text
 }
 
 /// A leak in which every text was chosen by an attacker.
@@ -51,23 +91,20 @@ fn hostile() -> Leak {
 #[test]
 fn each_takes_every_kind_of_event_and_tells_each_leak() {
     let events = example::events();
-    for format in formats() {
-        let text = written(format, &events);
+    let once = everywhere(&events);
+    for (name, text) in &once {
         // Messages of a log are framed by what carries them.
-        assert!(text.ends_with('\n') || format.name == "syslog", "{format:?} ends in the middle of a line");
+        assert!(text.ends_with('\n') || *name == "syslog", "{name} ends in the middle of a line");
         for event in &events {
             if let Event::Leak(leak) = event {
                 for part in [leak.rule.as_str(), leak.source.as_str(), &leak.flow.client.ip().to_string()] {
                     // Markdown escapes some.
-                    assert!(
-                        text.replace('\\', "").contains(part),
-                        "{format:?} does not tell {part} of {leak:?}"
-                    );
+                    assert!(text.replace('\\', "").contains(part), "{name} does not tell {part} of {leak:?}");
                 }
             }
         }
-        assert_eq!(text, written(format, &events), "{format:?} differs from run to run");
     }
+    assert_eq!(once, everywhere(&events), "it differs from run to run");
 }
 
 #[test]
@@ -79,10 +116,14 @@ fn each_is_well_formed_without_any_event() {
             "csv" => assert_eq!(text, format.head),
             "html" => assert!(text.starts_with("<!DOCTYPE html>") && text.ends_with("</html>\n")),
             "markdown" => assert!(text.contains("No leak was found"), "{text}"),
+            "junit" => {
+                assert!(text.contains("tests=\"1\" failures=\"0\"") && text.ends_with("</testsuites>\n"))
+            }
             "table" => {}
             _ => assert_eq!(text, "", "{format:?}"),
         }
     }
+    assert_eq!(rows(&[]), "");
 }
 
 #[test]
@@ -93,12 +134,15 @@ fn nothing_of_the_network_commands_a_terminal_or_a_browser() {
         let raw: Vec<char> = text.chars().filter(|letter| letter.is_control() && *letter != '\n').collect();
         assert!(raw.is_empty() || raw.iter().all(|&letter| letter == '\u{9b}'), "{format:?} writes {raw:?}");
         // What people read is harmless wherever it is shown; programs get the text as JSON has it.
-        if ["table", "html", "markdown", "csv", "cef"].contains(&format.name) {
+        if ["table", "html", "markdown", "csv", "cef", "junit"].contains(&format.name) {
             assert!(raw.is_empty(), "{format:?}");
             assert!(!text.contains('\u{202e}'), "{format:?}");
         }
         match format.name {
             "html" => assert_eq!(text.matches("<script>").count(), 1, "its own"),
+            "junit" => {
+                assert!(!text.contains("<script>") && text.matches("<testcase ").count() == 1, "{text}")
+            }
             "markdown" => {
                 let markup = outside_code(&text).replace("<br>", "");
                 assert!(
@@ -182,16 +226,15 @@ fn each_line_that_is_json_is_valid() {
 fn a_value_is_shown_only_where_it_was_told() {
     const VALUE: &str = "sk_live_madeUpForThisTest0000000";
     let mut leak = example::leak();
-    for format in formats() {
-        let hidden = written(format, &[Event::Leak(Box::new(leak.clone()))]);
-        assert!(hidden.contains("sk_l…9f2c"), "{format:?}");
-        assert!(!hidden.contains(VALUE));
+    for (name, hidden) in everywhere(&[Event::Leak(Box::new(leak.clone()))]) {
+        assert!(hidden.contains("sk_l…9f2c"), "{name}");
+        assert!(!hidden.contains(VALUE), "{name}");
     }
     if let Some(secret) = &mut leak.secret {
         secret.value = Some(VALUE.into());
     }
-    for format in formats() {
-        assert!(written(format, &[Event::Leak(Box::new(leak.clone()))]).contains(VALUE), "{format:?}");
+    for (name, shown) in everywhere(&[Event::Leak(Box::new(leak.clone()))]) {
+        assert!(shown.contains(VALUE), "{name}");
     }
 }
 
@@ -208,6 +251,34 @@ fn a_failing_output_is_told_as_it_is() {
             assert_eq!(error.kind(), kind, "{format:?}");
         }
     }
+}
+
+#[test]
+fn a_full_database_is_told_and_takes_more_once_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("leaks.db");
+    let mut sink = Sqlite::open(&path, 0o600, Fsync::Never, None).unwrap();
+    sink.pages(Some(20));
+    let leak = |number: u32| {
+        let evidence = "x".repeat(20_000);
+        Event::Leak(Box::new(Leak { id: format!("{number:032x}"), evidence, ..example::leak() }))
+    };
+    let tell = |sink: &mut Sqlite, number| sink.event(&leak(number)).and_then(|()| sink.flush());
+    let (full, error) = (0..50).find_map(|number| Some((number, tell(&mut sink, number).err()?))).unwrap();
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{error}");
+    sink.pages(None);
+    // Two in one transaction, of which the second has no room: the first stays to be written.
+    sink.event(&leak(100)).unwrap();
+    sink.pages(Some(1));
+    let refused = (101..200).find(|number| sink.event(&leak(*number)).is_err()).unwrap();
+    sink.pages(None);
+    tell(&mut sink, 300).unwrap();
+    sink.finish().unwrap();
+    let database = rusqlite::Connection::open(&path).unwrap();
+    let mut ids = database.prepare("SELECT id FROM leaks ORDER BY id").unwrap();
+    let found: Vec<String> = ids.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let kept = (0..full).chain(100..refused).chain([300]).map(|number| format!("{number:032x}"));
+    assert_eq!(found, kept.collect::<Vec<_>>(), "what was refused is lost, and nothing else");
 }
 
 #[test]
@@ -231,6 +302,7 @@ fn ten_thousand_leaks_are_no_burden() {
             _ => assert!(text.contains(&format!("{:032x}", 11_999)), "{format:?} holds all of them"),
         }
     }
+    assert_eq!(rows(&leaks).lines().count(), leaks.len());
 }
 
 /// What each writes of the example, for the eye.

@@ -9,6 +9,7 @@ mod fan;
 mod gathered;
 mod html;
 mod json;
+mod junit;
 mod markdown;
 mod ndjson;
 mod pcapng;
@@ -27,6 +28,8 @@ use std::fs::OpenOptions;
 use std::io::{self, BufWriter, IsTerminal, LineWriter, Write};
 use std::path::{Path, PathBuf};
 
+use crate::model::Severity;
+
 pub use cef::Cef;
 pub use contract::Sink;
 pub use csv::Csv;
@@ -35,6 +38,7 @@ pub use eve::Eve;
 pub use fan::{Failure, Fan};
 pub use html::Html;
 pub use json::Json;
+pub use junit::Junit;
 pub use markdown::Markdown;
 pub use ndjson::{Ndjson, line, read};
 pub use pcapng::{FrameFile, Pcapng};
@@ -64,6 +68,11 @@ pub const FORMATS: &[Format] = &[
     Format::document("sarif", "code scanning: SARIF 2.1.0; a line is a frame", |out, _| {
         Box::new(Sarif::new(out))
     }),
+    Format::document(
+        "junit",
+        "build servers: JUnit XML; a leak is a test case, which fails from --fail-on on",
+        |out, style| Box::new(Junit::new(out, style.fail_on)),
+    ),
     Format::document("html", "people: one page with plots and a table to filter", |out, _| {
         Box::new(Html::new(out))
     }),
@@ -155,6 +164,8 @@ pub struct Style {
     pub width: usize,
     /// Whether leaks are shown as they come, not gathered.
     pub live: bool,
+    /// From which severity on a leak is a failure; `None`: always.
+    pub fail_on: Option<Severity>,
 }
 
 /// What a sink is to be: `ndjson:leaks.ndjson`, `table:-`.
@@ -388,23 +399,23 @@ mod tests {
         for (text, message) in [
             (
                 "xml:a",
-                "unknown format \"xml\"; known are: table, ndjson, json, csv, sarif, html, markdown, ecs, eve, cef",
+                "unknown format \"xml\"; known are: table, ndjson, json, csv, sarif, junit, html, markdown, ecs, eve, cef",
             ),
             (
                 "a.ndjson",
-                "unknown format \"a.ndjson\"; known are: table, ndjson, json, csv, sarif, html, markdown, ecs, eve, cef",
+                "unknown format \"a.ndjson\"; known are: table, ndjson, json, csv, sarif, junit, html, markdown, ecs, eve, cef",
             ),
             (
                 "",
-                "unknown format \"\"; known are: table, ndjson, json, csv, sarif, html, markdown, ecs, eve, cef",
+                "unknown format \"\"; known are: table, ndjson, json, csv, sarif, junit, html, markdown, ecs, eve, cef",
             ),
             (
                 "ndjson",
-                "the sink \"ndjson\" does not say where to: write FORMAT:FILE, or FORMAT:- for standard output; known formats are: table, ndjson, json, csv, sarif, html, markdown, ecs, eve, cef",
+                "the sink \"ndjson\" does not say where to: write FORMAT:FILE, or FORMAT:- for standard output; known formats are: table, ndjson, json, csv, sarif, junit, html, markdown, ecs, eve, cef",
             ),
             (
                 "table:",
-                "the sink \"table:\" does not say where to: write FORMAT:FILE, or FORMAT:- for standard output; known formats are: table, ndjson, json, csv, sarif, html, markdown, ecs, eve, cef",
+                "the sink \"table:\" does not say where to: write FORMAT:FILE, or FORMAT:- for standard output; known formats are: table, ndjson, json, csv, sarif, junit, html, markdown, ecs, eve, cef",
             ),
         ] {
             assert_eq!(text.parse::<Spec>().unwrap_err().to_string(), message, "{text}");
@@ -418,7 +429,7 @@ mod tests {
         let path = folder.path().join("leaks.ndjson");
         let spec: Spec = format!("ndjson:{}", path.display()).parse().unwrap();
         let opening = Opening {
-            style: Style { color: true, width: 80, live: false },
+            style: Style { color: true, width: 80, live: false, fail_on: None },
             private: true,
             rotation: None,
             spool: folder.path().to_owned(),

@@ -17,6 +17,7 @@ use super::say;
 use super::text::{clean, count};
 use super::{Output, Sink};
 use crate::model::event::{Event, Leak};
+use crate::model::shown::counted;
 use crate::model::{Confidence, Severity, route};
 
 /// Results of one run, the worst: code scanning takes no more.
@@ -75,7 +76,10 @@ fn log(gathered: &mut Gathered) -> Log {
         .losses
         .iter()
         .map(|(reason, loss)| {
-            note("warning", &format!("not seen: {} {} ({} bytes)", loss.count, clean(reason), loss.bytes))
+            note(
+                "warning",
+                &format!("not seen: {} {} ({})", loss.count, clean(reason), counted(loss.bytes, "byte")),
+            )
         })
         .collect();
     if more > 0 {

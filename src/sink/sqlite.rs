@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use super::{Fsync, Sink, line};
 use crate::model::Timestamp;
 use crate::model::event::{Event, Leak};
+use crate::model::shown::counted;
 
 /// Version of the tables, kept in `user_version`.
 const VERSION: i64 = 1;
@@ -61,6 +62,8 @@ const INSERT: &str = "
 INSERT INTO leaks VALUES (?1,?2,?2,1,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23)
 ON CONFLICT (id) DO UPDATE SET stored = excluded.stored, event = excluded.event, status = excluded.status";
 
+/// Events of one transaction, at most.
+const MOST: usize = 4096;
 /// How often rows that are too old are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -71,7 +74,8 @@ pub struct Sqlite {
     swept: Option<Instant>,
     /// Rows are written together: those of one flush.
     is_open: bool,
-    line: Vec<u8>,
+    /// The events of that transaction, until it is written.
+    waiting: Vec<Event>,
 }
 
 impl Sqlite {
@@ -100,28 +104,47 @@ impl Sqlite {
             .and_then(|()| connection.execute_batch(TABLES))
             .and_then(|()| connection.pragma_update(None, "user_version", VERSION))
             .map_err(failed)?;
-        Ok(Self { connection, retain, swept: None, is_open: false, line: Vec::new() })
+        Ok(Self { connection, retain, swept: None, is_open: false, waiting: Vec::new() })
     }
 
+    /// The most pages that it may have: a disk that is full, for tests.
+    #[cfg(test)]
+    pub(super) fn pages(&self, most: Option<u32>) {
+        let most = most.unwrap_or(1 << 30);
+        self.connection.pragma_update_and_check(None, "max_page_count", most, |_| Ok(())).unwrap();
+    }
+
+    /// Begins a transaction, with what one before it should have written.
     fn begin(&mut self) -> io::Result<()> {
-        if !self.is_open {
-            self.connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
-            self.is_open = true;
+        if self.is_open {
+            return Ok(());
         }
-        Ok(())
+        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+        self.is_open = true;
+        let waiting = std::mem::take(&mut self.waiting);
+        let written = waiting.iter().try_for_each(|event| self.write(event));
+        self.waiting = waiting;
+        written.inspect_err(|_| self.take_back())
     }
 
     fn commit(&mut self) -> io::Result<()> {
+        if !self.waiting.is_empty() {
+            self.begin()?;
+        }
         if self.is_open {
-            // What cannot be committed (a full disk) is taken back: the next event begins anew.
-            if let Err(error) = self.connection.execute_batch("COMMIT") {
-                let _ = self.connection.execute_batch("ROLLBACK");
-                self.is_open = false;
-                return Err(failed(error));
-            }
+            self.connection.execute_batch("COMMIT").map_err(failed).inspect_err(|_| self.take_back())?;
             self.is_open = false;
+            self.waiting.clear();
         }
         Ok(())
+    }
+
+    /// What cannot be written (a full disk) is taken back, where SQLite has not done so: the next event begins anew.
+    fn take_back(&mut self) {
+        if !self.connection.is_autocommit() {
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        self.is_open = false;
     }
 
     fn leak(&mut self, leak: &Leak, event: &str) -> rusqlite::Result<()> {
@@ -156,7 +179,13 @@ impl Sqlite {
         Ok(())
     }
 
-    fn write(&mut self, event: &Event, text: &str) -> rusqlite::Result<()> {
+    fn write(&mut self, event: &Event) -> io::Result<()> {
+        let mut text = Vec::new();
+        line(event, &mut text)?;
+        self.row(event, &String::from_utf8_lossy(text.trim_ascii_end())).map_err(failed)
+    }
+
+    fn row(&mut self, event: &Event, text: &str) -> rusqlite::Result<()> {
         match event {
             Event::Leak(leak) => self.leak(leak, text)?,
             Event::Again(again) => {
@@ -199,11 +228,10 @@ impl Sqlite {
 
 impl Sink for Sqlite {
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        self.line.clear();
-        line(event, &mut self.line)?;
-        let text = String::from_utf8_lossy(self.line.trim_ascii_end()).into_owned();
         self.begin()?;
-        self.write(event, &text).map_err(failed)
+        self.write(event).inspect_err(|_| self.take_back())?;
+        self.waiting.push(event.clone());
+        if self.waiting.len() >= MOST { self.commit() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -212,7 +240,12 @@ impl Sink for Sqlite {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.flush()
+        self.flush().map_err(|error| match self.waiting.len() {
+            0 => error,
+            left => {
+                io::Error::new(error.kind(), format!("without {}: {error}", counted(left as u64, "event")))
+            }
+        })
     }
 }
 

@@ -16,6 +16,7 @@ use crate::baseline::{Baseline, Entry as Known, Sighting};
 use crate::model::Timestamp;
 use crate::model::event::{Leak, Lost, Summary};
 use crate::model::pulse::{LiveFlow, Pulse};
+use crate::model::shown::counted;
 
 use super::filter::Filter;
 use super::index::{By, Index, Row, Sort, Tree};
@@ -28,7 +29,7 @@ use super::theme::Theme;
 use super::vault::Vault;
 use super::view;
 
-pub(super) use prompt::{Menu, Prompt};
+pub(super) use prompt::{Menu, Prompt, Reason};
 
 /// Leaks looked at in one go, so that nothing else waits long.
 const STEP: usize = 10_000;
@@ -393,7 +394,13 @@ impl App {
             }
             News::Rules(rules, is_again) => {
                 if is_again {
-                    self.say(format!("the rules were read again: {} are in force", rules.len()), false);
+                    self.say(
+                        format!(
+                            "the rules were read again: {} in force",
+                            counted(rules.len() as u64, "rule")
+                        ),
+                        false,
+                    );
                 }
                 self.rules = rules;
             }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use leaktap::model::event::{Event, Lost};
 use leaktap::model::{LinkType, Timestamp};
+use leaktap::pipeline::Options;
 use leaktap::source::memory::Kept;
+use leaktap::source::memory::connection::Connection;
 use leaktap::source::memory::disturb;
 
 use crate::support::{found, frames_of, leaks, options, scan_files, scan_frames};
@@ -239,4 +241,98 @@ fn conflicting_fragments_are_told() {
     assert_eq!(found(&spoiled), found(&frames), "the first received stays");
     let (events, _, _) = scan_frames(&spoiled, &options(1));
     assert!(lost(&events).iter().any(|lost| lost.reason == "conflicting-fragments" && lost.count > 1));
+}
+
+/// A request that leaks `key`, from the same address and port whoever sends it; each network begins to count elsewhere.
+fn tenant(key: &str, sequences: (u32, u32)) -> Vec<Kept> {
+    let ask = format!("GET /v1/charges?api_key={key} HTTP/1.1\r\nHost: pay.example.com\r\n\r\n");
+    Connection::example(80)
+        .sequences(sequences.0, sequences.1)
+        .handshake()
+        .to_server(ask.as_bytes())
+        .to_client(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        .finish()
+        .frames()
+}
+
+/// A way to write which network an Ethernet frame is of.
+type Wrap = fn(&[u8], u8) -> Vec<u8>;
+
+#[test]
+fn networks_that_use_the_same_addresses_and_ports_are_told_apart() {
+    const TAGS: Wrap = |frame, number| [&frame[..12], &[0x81, 0, 0, number], &frame[12..]].concat();
+    const TWO_TAGS: Wrap =
+        |frame, number| [&frame[..12], &[0x88, 0xa8, 0, number, 0x81, 0, 0, 7], &frame[12..]].concat();
+    const VXLAN: Wrap = |frame, number| {
+        [&STATIONS[..12], &[8, 0], &datagram(4789, &[8, 0, 0, 0, 0, 0, number, 0], frame.len()), frame]
+            .concat()
+    };
+    const GENEVE: Wrap = |frame, number| {
+        [&STATIONS[..12], &[8, 0], &datagram(6081, &[0, 0, 0x65, 0x58, 0, 0, number, 0], frame.len()), frame]
+            .concat()
+    };
+    const GRE: Wrap = |frame, number| {
+        let header = [0x20, 0, 0x65, 0x58, 0, 0, number, 0];
+        [&STATIONS[..12], &[8, 0], &outer(47, header.len() + frame.len()), &header, frame].concat()
+    };
+    // The second network is bare in the last one.
+    const MIXED: Wrap = |frame, number| if number == 2 { frame.to_vec() } else { TAGS(frame, number) };
+    let keys = ["sk_live_Zt4Wn8LrJ6vQd1GsM3xKb9Hy", "sk_live_q7Vd3TzN9mKw2RbX5cYh8PfL"];
+    let wraps = [
+        ("vlan", TAGS),
+        ("qinq", TWO_TAGS),
+        ("vxlan", VXLAN),
+        ("geneve", GENEVE),
+        ("gre", GRE),
+        ("one bare", MIXED),
+    ];
+    for (name, wrap) in wraps {
+        for size in [None, Some(64)] {
+            let of = |key, sequences| match size {
+                Some(size) => disturb::fragmented(&tenant(key, sequences), size),
+                None => tenant(key, sequences),
+            };
+            let networks = [of(keys[0], (100, 700_000_000)), of(keys[1], (2_000_000_000, 3_500_000_000))];
+            let mut frames = Vec::new();
+            for (first, second) in networks[0].iter().zip(&networks[1]) {
+                for (frame, number) in [(first, 1), (second, 2)] {
+                    let bytes = wrap(&frame.bytes, number);
+                    frames.push(Kept { original_len: bytes.len() as u32, bytes, ..frame.clone() });
+                }
+            }
+            for jobs in [1, 4] {
+                let (events, _, _) = scan_frames(&frames, &Options { reveal: true, ..options(jobs) });
+                let mut told: Vec<_> = leaks(&events)
+                    .iter()
+                    .filter(|leak| leak.rule == "stripe-secret-key")
+                    .map(|leak| {
+                        (leak.secret.clone().unwrap().value.unwrap(), leak.http.clone().unwrap().status)
+                    })
+                    .collect();
+                told.sort();
+                let expected: Vec<_> = keys.iter().map(|key| ((*key).to_owned(), Some(200))).collect();
+                assert_eq!(told, expected, "{name} {size:?}");
+                assert!(lost(&events).is_empty(), "{name} {size:?}: {:?}", lost(&events));
+                let Some(Event::Summary(summary)) = events.last() else { panic!() };
+                assert_eq!(
+                    (summary.flows, summary.messages.values().sum::<u64>()),
+                    (2, 4),
+                    "{name} {size:?}"
+                );
+            }
+            // The same traffic seen on both is one.
+            let both: Vec<Kept> = networks[0]
+                .iter()
+                .flat_map(|frame| {
+                    [1, 2].map(|number| {
+                        let bytes = wrap(&frame.bytes, number);
+                        Kept { original_len: bytes.len() as u32, bytes, ..frame.clone() }
+                    })
+                })
+                .collect();
+            let (events, _, _) = scan_frames(&both, &options(1));
+            let Some(Event::Summary(summary)) = events.last() else { panic!() };
+            assert_eq!((summary.flows, summary.again, lost(&events).len()), (1, 0, 0), "{name} {size:?}");
+        }
+    }
 }

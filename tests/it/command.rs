@@ -25,6 +25,8 @@ use leaktap::source::memory::connection::Connection;
 use leaktap::source::memory::write::capture;
 use serde_json::Value;
 
+pub(crate) use self::frames::tshark;
+
 /// Made up.
 const STRIPE: &str = "sk_live_q7Vd3TzN9mKw2RbX5cYh8PfL";
 /// Made up.

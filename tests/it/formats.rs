@@ -190,7 +190,8 @@ fn no_two_rules_share_a_signature() {
     let leak: Leak = serde_json::from_value(leaks().remove(0)).unwrap();
     let eve = FORMATS.iter().find(|format| format.name == "eve").unwrap();
     let buffer = Buffer::default();
-    let mut sink = (eve.open)(Box::new(buffer.clone()), Style { color: false, width: 80, live: false });
+    let mut sink =
+        (eve.open)(Box::new(buffer.clone()), Style { color: false, width: 80, live: false, fail_on: None });
     for rule in RULES.rules() {
         let leak = Leak { rule: rule.text.id.clone(), ..leak.clone() };
         sink.event(&Event::Leak(Box::new(leak))).unwrap();

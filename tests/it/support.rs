@@ -143,6 +143,7 @@ pub(crate) fn options(jobs: usize) -> Options {
         pulse: false,
         metered: false,
         key: FingerprintKey::new(b"the key of the tests"),
+        confine: None,
         tape: None,
         stop: Arc::new(AtomicBool::new(false)),
     }

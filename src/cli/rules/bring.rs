@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 
 use super::super::Exit;
+use crate::model::shown::counted;
 use crate::rule::import;
 use crate::sink::clean;
 
@@ -30,6 +31,6 @@ pub(super) fn run(file: &Path, output: &Path, out: &mut dyn Write) -> anyhow::Re
         bail!("cannot write {}: it exists, or the folder is not yours", target.display());
     };
     file.write_all(imported.text.as_bytes()).with_context(|| format!("cannot write {}", target.display()))?;
-    writeln!(out, "{}: {} rules", target.display(), imported.rules)?;
+    writeln!(out, "{}: {}", target.display(), counted(imported.rules as u64, "rule"))?;
     Ok(Exit::Ran)
 }

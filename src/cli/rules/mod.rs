@@ -14,6 +14,7 @@ use self::view::View;
 use super::flags::Rules;
 use super::{Exit, World, on_terminal};
 use crate::config::Config;
+use crate::model::shown::counted;
 use crate::rule::{Rule, RuleSet};
 use crate::sink::{self, clean};
 
@@ -98,9 +99,7 @@ fn check(path: Option<&Path>, config: &Config, out: &mut dyn Write) -> anyhow::R
         writeln!(out, "{}", clean(&fault.to_string()))?;
     }
     if !faults.is_empty() {
-        let faults =
-            if faults.len() == 1 { "1 fault".to_owned() } else { format!("{} faults", faults.len()) };
-        writeln!(out, "{faults}")?;
+        writeln!(out, "{}", counted(faults.len() as u64, "fault"))?;
         return Ok(Exit::Failed);
     }
     let set = RuleSet::load(config.default_rules, &paths)?;
@@ -110,6 +109,6 @@ fn check(path: Option<&Path>, config: &Config, out: &mut dyn Write) -> anyhow::R
         amount += 1;
         examples += rule.examples.leak.len() + rule.examples.fine.len();
     }
-    writeln!(out, "{amount} rules, {examples} examples: all fine")?;
+    writeln!(out, "{}, {}: all fine", counted(amount, "rule"), counted(examples as u64, "example"))?;
     Ok(Exit::Ran)
 }

@@ -202,6 +202,7 @@ fn capture(path: &Path, rules: RuleSet, world: &World<'_>, out: &mut dyn Write) 
         pulse: false,
         metered: false,
         key: crate::config::key::fingerprint_key(world.environment)?.0,
+        confine: None,
         tape: None,
         stop: super::super::signals::stop().context("cannot handle signals")?,
     };
@@ -312,8 +313,14 @@ checks = ["password"]
         std::fs::write(&path, RULES).unwrap();
         let rules = RuleSet::load(false, &[path]).unwrap();
         let mut out = Vec::new();
-        report(text.as_bytes(), &rules, reveal, Style { color: false, width: 100, live: false }, &mut out)
-            .unwrap();
+        report(
+            text.as_bytes(),
+            &rules,
+            reveal,
+            Style { color: false, width: 100, live: false, fail_on: None },
+            &mut out,
+        )
+        .unwrap();
         String::from_utf8(out).unwrap()
     }
 

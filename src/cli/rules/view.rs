@@ -6,6 +6,7 @@ use anstyle::Style as Paint;
 use serde::Serialize;
 
 use super::Format;
+use crate::model::shown::counted;
 use crate::model::{Confidence, Severity, Surface};
 use crate::rule::{Kind, Rule};
 use crate::sink::{Style, clean, paint, severity_style, wrap};
@@ -93,8 +94,7 @@ pub(super) fn list(rules: &[View], format: Format, style: Style, out: &mut dyn W
         let title = wrap(&clean(&rule.title), room).join(&format!("\n{:left$}", ""));
         writeln!(out, "{:widest$}  {severity}  {:10}  {title}", clean(&rule.id), rule.confidence.as_str())?;
     }
-    let total = if rules.len() == 1 { "1 rule".to_owned() } else { format!("{} rules", rules.len()) };
-    writeln!(out, "{}", paint(&total, DIM, style.color))
+    writeln!(out, "{}", paint(&counted(rules.len() as u64, "rule"), DIM, style.color))
 }
 
 /// All of one rule.
@@ -221,7 +221,7 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    const PLAIN: Style = Style { color: false, width: 90, live: false };
+    const PLAIN: Style = Style { color: false, width: 90, live: false, fail_on: None };
 
     #[test]
     fn a_list_for_people() {

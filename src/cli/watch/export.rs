@@ -31,7 +31,7 @@ pub(super) fn write(name: &str, leaks: Vec<Leak>, folder: &Path) -> anyhow::Resu
     let format = sink::format(name)?;
     let end = WANTED.iter().find(|(known, _)| *known == name).map_or(name, |(_, end)| *end);
     let (path, file) = new_file(folder, end)?;
-    let style = Style { color: false, width: WIDTH, live: false };
+    let style = Style { color: false, width: WIDTH, live: false, fail_on: None };
     let written = (|| {
         let mut sink = (format.open)(Box::new(BufWriter::new(file)), style);
         for leak in leaks {

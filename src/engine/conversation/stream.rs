@@ -7,7 +7,10 @@ use crate::protocol::{self, Output, Progress, Protocol, Recognised};
 use super::super::Workshop;
 use super::super::marks::{Carrier, Marks};
 use super::super::tap::Tap;
-use super::{CONVERSATIONS, Conversation, KEPT, Kept, Known, PROBES};
+use super::{CONVERSATIONS, Conversation, KEPT, Kept, Known, NOTHING, PROBES};
+
+/// A parser that knows nothing is made again for each segment as long as no more bytes than these wait for it.
+const LITTLE: usize = 2 << 10;
 
 /// What becomes of a flow.
 pub(super) enum Verdict {
@@ -42,6 +45,28 @@ impl<'a> Shown<'a> {
     }
 }
 
+impl Conversation {
+    /// A parser that knows nothing yet goes, as long as little is kept: what is kept is shown to a new one.
+    fn rest(&mut self, kept: usize) {
+        if kept <= LITTLE
+            && matches!(self.known, Known::Parsed)
+            && self.parser.as_ref().is_some_and(|parser| parser.is_fresh())
+            && protocol::named(self.protocol).is_some()
+        {
+            self.parser = None;
+            self.known = Known::Dormant;
+        }
+    }
+
+    fn wake(&mut self) {
+        if matches!(self.known, Known::Dormant) {
+            self.parser =
+                protocol::named(self.protocol).and_then(|protocol| protocol.parser).map(|make| make());
+            self.known = Known::Parsed;
+        }
+    }
+}
+
 impl Workshop {
     pub(super) fn data(
         &mut self,
@@ -65,14 +90,14 @@ impl Workshop {
         let Kept { bytes: mut whole, mut marks } = std::mem::take(kept);
         marks.push(whole.len(), by);
         whole.extend_from_slice(bytes);
-        conversation.lent = None;
+        conversation.lent = NOTHING;
         let shown = Shown { bytes: &whole, marks, carrier: by, now, lent: Some(0) };
         let verdict = self.show(key, conversation, sender, shown);
-        let lent = conversation.lent.take();
+        let lent = std::mem::replace(&mut conversation.lent, NOTHING);
         let direction = conversation.direction(sender);
         let half = conversation.half(direction);
         match (lent, half.kept.as_deref_mut()) {
-            (Some(from), Some(kept)) => {
+            (from, Some(kept)) if from != NOTHING => {
                 whole.drain(..from as usize);
                 kept.bytes = whole;
             }
@@ -90,6 +115,7 @@ impl Workshop {
         sender: Side,
         mut shown: Shown<'_>,
     ) -> Verdict {
+        conversation.wake();
         if matches!(conversation.known, Known::NotYet) {
             match protocol::recognise(shown.bytes) {
                 Recognised::Known(protocol, from) => {
@@ -136,6 +162,7 @@ impl Workshop {
                     left.lent = None;
                 }
                 conversation.keep(direction, left);
+                conversation.rest(rest);
                 if rest > KEPT {
                     conversation.lose(direction, "kept-limit", rest as u64, now.frame);
                     self.interrupt(key, conversation, sender, Some(0), now);
@@ -160,7 +187,7 @@ impl Workshop {
         conversation: &mut Conversation,
         sender: Side,
         bytes: &[u8],
-        probed: u32,
+        probed: u8,
         now: Now,
     ) -> Option<&'static Protocol> {
         if probed < PROBES {
@@ -261,6 +288,7 @@ impl Workshop {
         missing: Option<u64>,
         now: Now,
     ) {
+        conversation.wake();
         let direction = conversation.direction(sender);
         let Kept { bytes: rest, mut marks } = conversation.take_kept(direction);
         let carrier =

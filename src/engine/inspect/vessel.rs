@@ -6,7 +6,7 @@ use crate::model::Field;
 use crate::rule::Occurrence;
 
 use super::super::marks::Carried;
-use super::is_layer;
+use super::overlap::is_layer;
 
 /// What carries the fields of a message part: a head, a body.
 pub(in crate::engine) struct Vessel<'a> {

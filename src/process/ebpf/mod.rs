@@ -1,21 +1,24 @@
 //! Whose connections are, told by the kernel as they are made (`owner.bpf.c`): also of processes that live for milliseconds.
 
 use std::io::Read as _;
-use std::sync::Arc;
+use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use libbpf_rs::{Iter, Link, MapCore as _, Object, ObjectBuilder, PrintLevel, RingBufferBuilder, set_print};
+use libbpf_rs::{
+    Iter, Link, MapCore as _, Object, ObjectBuilder, PrintLevel, RingBuffer, RingBufferBuilder, set_print,
+};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::connection::{Connection, Program};
 use crate::model::Endpoint;
 
 /// `owner.bpf.c`, as the build made it.
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/owner.bpf.o"));
-/// The end is looked for so often.
-const LOOK: Duration = Duration::from_millis(50);
+/// The end is looked for so often, in milliseconds.
+const LOOK: u8 = 50;
 /// `AF_INET`, `AF_INET6`.
 const INET: u16 = 2;
 const INET6: u16 = 10;
@@ -28,11 +31,15 @@ const PROGRAMS: [(&str, &str); 4] = [
     ("existing", "connections from before the start are looked up one by one"),
 ];
 
+/// What the kernel has told and nobody has heard yet.
+type Events = Arc<Mutex<Option<RingBuffer<'static>>>>;
+
 /// Hears of connections until it is dropped; then nothing of it is left in the kernel.
 #[derive(Debug)]
 pub(super) struct Watcher {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    events: Events,
     /// How it stands with each program.
     pub(super) programs: Vec<Program>,
 }
@@ -42,19 +49,26 @@ impl Watcher {
     ///
     /// # Errors
     /// Why no connection can be told.
-    pub(super) fn start(mut tell: impl FnMut(Connection) + Send + 'static) -> Result<Self, String> {
+    pub(super) fn start(tell: impl FnMut(Connection) + Send + 'static) -> Result<Self, String> {
+        let events = Events::default();
+        let heard = Arc::clone(&events);
         let stop = Arc::new(AtomicBool::new(false));
         let (ready, is_ready) = channel();
         let watched = Arc::clone(&stop);
         let watching = move || {
-            if let Err(error) = watch(&ready, &watched, &mut tell) {
+            if let Err(error) = watch(&ready, &watched, &heard, tell) {
                 let _ = ready.send(Err(error));
             }
         };
         let thread = thread::Builder::new().name("connections".to_owned()).spawn(watching);
         let thread = thread.map_err(|error| error.to_string())?;
         let programs = is_ready.recv().map_err(|_| "it ended at once".to_owned())??;
-        Ok(Self { stop, thread: Some(thread), programs })
+        Ok(Self { stop, thread: Some(thread), events, programs })
+    }
+
+    /// Hears what the kernel has told by now, though the thread that does so may have had no processor for a while.
+    pub(super) fn catch_up(&self) {
+        hear(&self.events);
     }
 }
 
@@ -70,7 +84,8 @@ impl Drop for Watcher {
 fn watch(
     ready: &Sender<Result<Vec<Program>, String>>,
     stop: &AtomicBool,
-    tell: &mut dyn FnMut(Connection),
+    heard: &Mutex<Option<RingBuffer<'static>>>,
+    mut tell: impl FnMut(Connection) + Send + 'static,
 ) -> Result<(), String> {
     // Its messages would go to standard error; what is refused is told by the error.
     set_print(None::<(PrintLevel, fn(PrintLevel, String))>);
@@ -79,14 +94,14 @@ fn watch(
     let maps: Vec<_> = object.maps().collect();
     let events = maps.iter().find(|map| map.name() == "events").ok_or("its events are missing")?;
     let mut ring = RingBufferBuilder::new();
-    ring.add(events, |bytes: &[u8]| {
+    ring.add(events, move |bytes: &[u8]| {
         if let Some(connection) = read(bytes) {
             tell(connection);
         }
         0
     })
     .map_err(said)?;
-    let ring = ring.build().map_err(said)?;
+    *heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(ring.build().map_err(said)?);
     let mut links: Vec<Link> = Vec::new();
     let mut existing = None;
     for program in object.progs_mut() {
@@ -118,13 +133,20 @@ fn watch(
         return Err(first.unwrap_or_else(|| "no program could be attached".to_owned()));
     }
     // What is there already is known before anything is asked.
-    let _ = ring.consume();
+    hear(heard);
     let _ = ready.send(Ok(programs));
     while !stop.load(Ordering::Relaxed) {
         // A signal interrupts it, and then the end is looked for.
-        let _ = ring.poll(LOOK);
+        let _ = poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLIN)], PollTimeout::from(LOOK));
+        hear(heard);
     }
     Ok(())
+}
+
+fn hear(events: &Mutex<Option<RingBuffer<'static>>>) {
+    if let Some(ring) = events.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+        let _ = ring.consume();
+    }
 }
 
 /// The object with every program that the kernel takes.

@@ -103,6 +103,10 @@ impl Side {
     fn enter(&mut self, state: State) {
         *self = Self { state, ..Self::new() };
     }
+
+    fn is_fresh(&self) -> bool {
+        matches!(self.state, State::Start | State::Head) && !self.doubtful
+    }
 }
 
 impl Parser for Http1 {
@@ -174,6 +178,10 @@ impl Parser for Http1 {
         }
         self.settle(direction, rest, out);
         self.leave(direction, out);
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.client.is_fresh() && self.server.is_fresh() && !self.answers_lost && self.outstanding.is_fresh()
     }
 }
 

@@ -35,6 +35,11 @@ impl Outstanding {
         Self { next: 1, count: 0, special: VecDeque::new() }
     }
 
+    /// Whether there never was one.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.next == 1
+    }
+
     /// Adds a request and gives it its number.
     pub(super) fn push(&mut self, kind: Kind) -> u32 {
         let number = self.next;

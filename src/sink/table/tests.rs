@@ -7,7 +7,7 @@ use crate::model::event::Leak;
 
 fn table(events: &[Event], width: usize, color: bool) -> String {
     let buffer = Buffer::default();
-    let mut sink = Table::new(Box::new(buffer.clone()), Style { color, width, live: false });
+    let mut sink = Table::new(Box::new(buffer.clone()), Style { color, width, live: false, fail_on: None });
     for event in events {
         sink.event(event).unwrap();
     }

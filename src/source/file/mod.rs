@@ -76,7 +76,9 @@ pub fn from_reader(
     };
     let format = match found {
         Ok(Some(format)) => format,
-        Ok(None) => return Err(SourceError::NotACapture { path: path.to_owned(), start: start(&window) }),
+        Ok(None) => {
+            return Err(SourceError::NotACapture { path: path.to_owned(), start: start(&mut window) });
+        }
         Err(fault) => return Err(error(path, &window, fault)),
     };
     let mut file = CaptureFile {
@@ -108,7 +110,9 @@ fn format(window: &mut Window) -> Result<Option<Format>, Fault> {
     Ok(Some(Format::Pcap(pcap::Header::read(window, known)?)))
 }
 
-fn start(window: &Window) -> String {
+/// How the input begins, as far as it can be read.
+fn start(window: &mut Window) -> String {
+    let _ = window.fill(8);
     let bytes: Vec<String> = window.have().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     if bytes.is_empty() { "nothing: it is empty".to_owned() } else { bytes.join(" ") }
 }

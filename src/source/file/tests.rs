@@ -528,6 +528,22 @@ fn a_filter_leaves_the_numbers_as_they_are() {
     }
 }
 
+/// A header that is wrong costs nothing of what stands before it, in how large pieces ever the bytes come.
+#[test]
+fn a_flipped_bit_costs_the_same_however_the_bytes_come() {
+    let plain = pcap(Order::Little, 0xa1b2_c3d4, &[frame(5_000, 1, 40, 40), frame(7_000, 1, 9, 70)]);
+    for (name, packed) in [("plain", plain.clone()), ("gzip", gzip(&plain)), ("zstd", zstd(&plain))] {
+        for bit in 0..packed.len() * 8 {
+            let mut bytes = packed.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let (found, _) = read(Cursor::new(bytes.clone()));
+            let (dribbled, _) = read(Dribble(Cursor::new(bytes)));
+            assert_eq!(found.len(), dribbled.len(), "{name}, bit {bit}");
+            assert!(found == dribbled, "{name}, bit {bit}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 

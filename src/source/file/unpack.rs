@@ -178,6 +178,8 @@ pub(super) struct Zstd {
 impl Zstd {
     /// The shortest frame header there is.
     const FRAME_START: usize = 5;
+    /// RFC 8878 section 3.1.1.2.
+    const BLOCK_HEADER: usize = 3;
 
     fn read(&mut self, out: &mut [u8]) -> Result<usize, ReadError> {
         loop {
@@ -192,7 +194,9 @@ impl Zstd {
                 }
             }
             let input = self.waiting.get();
-            let input = input.get(..self.hint).unwrap_or(input);
+            // It asks for the header of the next block too, and would lose this one over a header that is wrong.
+            let bite = self.hint.saturating_sub(Self::BLOCK_HEADER).max(self.hint.min(Self::BLOCK_HEADER));
+            let input = input.get(..bite).unwrap_or(input);
             let status = self
                 .decoder
                 .run_on_buffers(input, out)

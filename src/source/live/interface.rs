@@ -132,6 +132,12 @@ pub fn named(word: &str) -> Result<String, SourceError> {
         })
 }
 
+/// Whether there is such an interface.
+pub(super) fn is_there(name: &str) -> bool {
+    name == ANY
+        || interfaces().is_ok_and(|interfaces| interfaces.iter().any(|interface| interface.name == name))
+}
+
 /// Whether the interface is there and switched on.
 pub(super) fn is_up(name: &str) -> bool {
     name == ANY

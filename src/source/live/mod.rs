@@ -1,7 +1,9 @@
-//! Live capture: frames from the network interfaces of this machine, by the kernel's ring or by libpcap.
+//! Live capture: frames from the network interfaces of this machine, by the kernel's ring, by a program in it, or by libpcap.
 //!
 //! An interface that goes down or vanishes ends nothing: it is told, and captured on again once it is back.
 
+#[cfg(all(feature = "ebpf", target_os = "linux"))]
+mod ebpf;
 pub mod interface;
 #[cfg(feature = "pcap")]
 mod libpcap;
@@ -11,6 +13,7 @@ mod ring;
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,7 +21,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 pub use self::interface::{ANY, Interface, interfaces, likely, named};
 use super::{Next, Source, SourceError};
-use crate::model::{Frame, LinkType, Timestamp};
+use crate::model::{FlowKey, Frame, LinkType, Timestamp};
 
 /// Nothing is waited for longer than this, so that a signal is seen.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -39,6 +42,8 @@ pub enum Way {
     Pcap,
     /// The kernel's packet ring (Linux).
     Ring,
+    /// A program in the kernel that hands up what anybody reads (Linux, with the feature `ebpf`).
+    Ebpf,
 }
 
 /// How interfaces are captured on.
@@ -75,6 +80,27 @@ trait Backend: Send {
 
     /// Frames the kernel dropped for want of room since the last call.
     fn dropped(&mut self) -> u64;
+
+    /// What is to be said since the last call.
+    fn notes(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Frames that the kernel did not hand up so far, because nobody wants them, by reason.
+    fn unwanted(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
+    /// Who takes flows out of what is captured; none by default.
+    fn leave(&self) -> Option<Arc<dyn Leave>> {
+        None
+    }
+}
+
+/// Takes flows out of what is captured, where the kernel can.
+pub trait Leave: Send + Sync {
+    /// Nothing more of `flow` is wanted, as was seen at the time `decided`. Another connection of the same ends is captured again.
+    fn leave(&self, flow: &FlowKey, decided: Timestamp);
 }
 
 /// What was lost before it reached this program.
@@ -103,6 +129,10 @@ pub struct Live {
     settings: Settings,
     member: Option<Member>,
     backend: Option<Box<dyn Backend>>,
+    /// By what the ring is opened again without the right to open one.
+    seat: Option<Seat>,
+    /// Whether it was told that it cannot be.
+    is_refused: bool,
     is_gone: bool,
     again: Instant,
     frames: u64,
@@ -123,6 +153,8 @@ impl Live {
             settings: settings.clone(),
             member,
             backend: None,
+            seat: None,
+            is_refused: false,
             is_gone: false,
             again: Instant::now(),
             frames: 0,
@@ -131,9 +163,14 @@ impl Live {
             kernel: 0,
             notes: Vec::new(),
         };
-        if interface::is_up(name) {
-            live.backend = Some(open(name, settings, member)?);
+        let is_up = interface::is_up(name);
+        // What is open follows the interface by itself, though the right to open may be gone.
+        if is_up || settings.way == Way::Ebpf && interface::is_there(name) {
+            live.backend = Some(open(name, settings, member, &mut live.seat)?);
         } else {
+            live.seat = seat(name, settings);
+        }
+        if !is_up {
             live.notes
                 .push(format!("{name} is down: it is captured on once it is up (`ip link set {name} up`)"));
         }
@@ -157,7 +194,21 @@ impl Live {
 
     /// What is to be said since the last call.
     pub fn notes(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.notes)
+        let mut notes = std::mem::take(&mut self.notes);
+        notes.extend(self.backend.iter_mut().flat_map(|backend| backend.notes()));
+        notes
+    }
+
+    /// Frames that the kernel did not hand up so far, because nobody wants them, by reason.
+    #[must_use]
+    pub fn unwanted(&self) -> Vec<(&'static str, u64)> {
+        self.backend.as_ref().map(|backend| backend.unwanted()).unwrap_or_default()
+    }
+
+    /// Who takes flows out of what is captured here, where that can be.
+    #[must_use]
+    pub fn leave(&self) -> Option<Arc<dyn Leave>> {
+        self.backend.as_ref()?.leave()
     }
 
     /// Closes what is gone, and opens it again once it is there.
@@ -166,18 +217,31 @@ impl Live {
             && let Some(mut backend) = self.backend.take()
         {
             self.kernel += backend.dropped();
+            drop(backend);
+            rest(self.seat.as_ref());
             let there = interfaces().is_ok_and(|all| all.iter().any(|one| one.name == self.name));
             let what = if there { "is down" } else { "is gone" };
             self.notes.push(format!("{} {what}: it is captured on again once it is back", self.name));
         }
         if self.backend.is_none() && self.again <= Instant::now() {
             self.again = Instant::now() + PATIENCE;
-            if interface::is_up(&self.name)
-                && let Ok(backend) = open(&self.name, &self.settings, self.member)
-            {
-                self.backend = Some(backend);
-                self.missed = interface::missed(&self.name);
-                self.notes.push(format!("{} is up: capturing on it", self.name));
+            if !interface::is_up(&self.name) {
+                return;
+            }
+            match open(&self.name, &self.settings, self.member, &mut self.seat) {
+                Ok(backend) => {
+                    self.backend = Some(backend);
+                    self.is_refused = false;
+                    self.missed = interface::missed(&self.name);
+                    self.notes.push(format!("{} is up: capturing on it", self.name));
+                }
+                Err(SourceError::Rights { .. }) if !std::mem::replace(&mut self.is_refused, true) => {
+                    let note =
+                        "is up, but the right to capture on it again was given up (`--keep raw` keeps it)";
+                    self.notes.push(format!("{} {note}", self.name));
+                }
+                // It may have gone down again.
+                Err(_) => {}
             }
         }
     }
@@ -222,22 +286,69 @@ impl Source for Live {
     }
 }
 
-fn open(name: &str, settings: &Settings, member: Option<Member>) -> Result<Box<dyn Backend>, SourceError> {
+#[cfg(target_os = "linux")]
+use ring::{Seat, rest};
+
+#[cfg(not(target_os = "linux"))]
+type Seat = ();
+
+/// What is taken while there is the right to, for an interface that is down.
+#[cfg(target_os = "linux")]
+fn seat(name: &str, settings: &Settings) -> Option<Seat> {
+    (settings.way != Way::Pcap).then(|| ring::seat(name).ok()).flatten()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn seat(_: &str, _: &Settings) -> Option<Seat> {
+    None
+}
+
+#[cfg(not(target_os = "linux"))]
+fn rest(_: Option<&Seat>) {}
+
+fn open(
+    name: &str,
+    settings: &Settings,
+    member: Option<Member>,
+    seat: &mut Option<Seat>,
+) -> Result<Box<dyn Backend>, SourceError> {
     match settings.way {
-        Way::Auto if cfg!(target_os = "linux") => ring(name, settings, member),
-        Way::Ring => ring(name, settings, member),
+        Way::Auto if cfg!(target_os = "linux") => ring(name, settings, member, seat),
+        Way::Ring => ring(name, settings, member, seat),
+        Way::Ebpf => ebpf(name, settings),
         Way::Auto | Way::Pcap => pcap(name, settings),
     }
 }
 
 #[cfg(target_os = "linux")]
-fn ring(name: &str, settings: &Settings, member: Option<Member>) -> Result<Box<dyn Backend>, SourceError> {
-    Ok(Box::new(ring::Ring::open(name, settings, member.map(|member| member.group))?))
+fn ring(
+    name: &str,
+    settings: &Settings,
+    member: Option<Member>,
+    seat: &mut Option<Seat>,
+) -> Result<Box<dyn Backend>, SourceError> {
+    Ok(Box::new(ring::Ring::open(name, settings, member.map(|member| member.group), seat)?))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn ring(name: &str, _: &Settings, _: Option<Member>) -> Result<Box<dyn Backend>, SourceError> {
+fn ring(
+    name: &str,
+    _: &Settings,
+    _: Option<Member>,
+    _: &mut Option<Seat>,
+) -> Result<Box<dyn Backend>, SourceError> {
     let reason = "only Linux has a packet ring: use --backend pcap".to_owned();
+    Err(SourceError::Live { interface: name.to_owned(), reason })
+}
+
+#[cfg(all(feature = "ebpf", target_os = "linux"))]
+fn ebpf(name: &str, settings: &Settings) -> Result<Box<dyn Backend>, SourceError> {
+    Ok(Box::new(ebpf::Tcx::open(name, settings)?))
+}
+
+#[cfg(not(all(feature = "ebpf", target_os = "linux")))]
+fn ebpf(name: &str, _: &Settings) -> Result<Box<dyn Backend>, SourceError> {
+    let reason = "this build is without the feature `ebpf`: use --backend ring or pcap".to_owned();
     Err(SourceError::Live { interface: name.to_owned(), reason })
 }
 

@@ -25,6 +25,17 @@ pub(in crate::tui) enum Prompt {
     Menu(Menu),
     /// Shall the secret of this leak be seen?
     Reveal(u64),
+    /// Why is this muted?
+    Reason(Box<Reason>),
+}
+
+/// Why something is muted, while it is typed.
+#[derive(Debug)]
+pub(in crate::tui) struct Reason {
+    pub(in crate::tui) entry: Entry,
+    pub(in crate::tui) line: Line,
+    /// What is wrong with it.
+    pub(in crate::tui) wrong: Option<&'static str>,
 }
 
 /// A filter that is being typed.
@@ -128,6 +139,7 @@ impl App {
                 self.filter_key(asking, key, &name);
                 Vec::new()
             }
+            Some(Prompt::Reason(reason)) => self.reason_key(reason, key, &name),
             None => Vec::new(),
         }
     }
@@ -157,9 +169,29 @@ impl App {
         }
     }
 
+    fn reason_key(&mut self, mut reason: Box<Reason>, key: KeyEvent, name: &str) -> Vec<Effect> {
+        match name {
+            "esc" | "ctrl-c" => return Vec::new(),
+            "enter" => match reason.entry.clone().because(&reason.line.text) {
+                Ok(entry) => return self.mute(entry),
+                Err(wrong) => reason.wrong = Some(wrong),
+            },
+            _ => {
+                reason.line.key(key, &[]);
+                reason.wrong = None;
+            }
+        }
+        self.prompt = Some(Prompt::Reason(reason));
+        Vec::new()
+    }
+
     fn choose(&mut self, choice: Choice) -> Vec<Effect> {
         match choice {
-            Choice::Mute(known) => self.mute(known),
+            Choice::Mute(entry) => {
+                let reason = Reason { entry, line: Line::new(""), wrong: None };
+                self.prompt = Some(Prompt::Reason(Box::new(reason)));
+                Vec::new()
+            }
             Choice::Export(format, scope) => self.export(format, scope),
             Choice::Copy(text) => {
                 self.say("copied, where the terminal lets programs copy".to_owned(), false);
@@ -176,8 +208,8 @@ impl App {
                 Some(item) => self.choose(item.choice.clone()),
                 None => Vec::new(),
             },
-            (Some(Prompt::Filter(asking)), _) => {
-                self.prompt = Some(Prompt::Filter(asking));
+            (Some(typed @ (Prompt::Filter(_) | Prompt::Reason(_))), _) => {
+                self.prompt = Some(typed);
                 Vec::new()
             }
             _ => Vec::new(),
@@ -189,6 +221,8 @@ impl App {
             asking.line.paste(text);
             asking.chosen = None;
             self.try_filter();
+        } else if let Some(Prompt::Reason(reason)) = &mut self.prompt {
+            reason.line.paste(text);
         }
     }
 

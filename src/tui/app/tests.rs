@@ -253,7 +253,7 @@ fn with_never_reveal_no_value_is_even_kept() {
 fn what_is_muted_is_gone_and_comes_back() {
     let mut app = app(20);
     let all = app.index.len();
-    let effects = press(&mut app, "j m r");
+    let effects = press(&mut app, "j m r enter");
     let [Effect::Mute(known)] = effects.as_slice() else { panic!("{effects:?}") };
     assert_eq!(known.rule.as_deref(), Some("session-cookie"));
     assert_eq!(app.index.len(), all - 4);
@@ -268,6 +268,30 @@ fn what_is_muted_is_gone_and_comes_back() {
 }
 
 #[test]
+fn a_mute_may_have_a_reason_an_owner_and_a_last_day() {
+    for (typed, reason, owner, until) in [
+        ("", None, None, None),
+        ("'a_test_key_of_ours'", Some("a test key of ours"), None, None),
+        ("'owner:ann_rotated_until:2026-12-31'", Some("rotated"), Some("ann"), Some("2026-12-31")),
+        ("'see_ticket:42' ctrl-w 'ops'", Some("see ops"), None, None),
+    ] {
+        let mut app = app(1);
+        let effects = press(&mut app, &format!("m r {typed} enter"));
+        let [Effect::Mute(known)] = effects.as_slice() else { panic!("{typed}: {effects:?}") };
+        assert_eq!((known.reason.as_deref(), known.owner.as_deref()), (reason, owner), "{typed}");
+        assert_eq!(known.expires.map(|day| day.to_string()).as_deref(), until, "{typed}");
+        let undone = press(&mut app, "u");
+        assert!(matches!(undone.as_slice(), [Effect::Unmute(again)] if again == known), "{typed}");
+    }
+    let mut app = app(1);
+    assert!(press(&mut app, "m r 'until:soon' enter").is_empty());
+    assert!(matches!(&app.prompt, Some(Prompt::Reason(reason)) if reason.wrong.is_some()));
+    app.update(Message::Paste(" pasted\nin two lines".into()));
+    assert!(press(&mut app, "esc").is_empty());
+    assert!(app.prompt.is_none() && app.mutes.entries().is_empty(), "nothing was muted");
+}
+
+#[test]
 fn each_kind_of_mute_says_what_it_means() {
     for (key, expected) in [
         ("r", "stripe-secret-key"),
@@ -276,7 +300,7 @@ fn each_kind_of_mute_says_what_it_means() {
         ("l", "leak 00000000…"),
     ] {
         let mut app = app(1);
-        let effects = press(&mut app, &format!("m {key}"));
+        let effects = press(&mut app, &format!("m {key} enter"));
         let [Effect::Mute(known)] = effects.as_slice() else { panic!("{effects:?}") };
         assert_eq!(known.to_string(), expected);
         assert_eq!(app.index.len(), 0, "{expected}");
@@ -401,6 +425,7 @@ fn the_mouse_chooses_opens_scrolls_and_changes_pages() {
     press(&mut app, "1 m");
     let prompt_row = view::areas(&app).bottom.y - 2;
     mouse(&mut app, click, 2, prompt_row);
+    press(&mut app, "enter");
     assert_eq!(app.mutes.entries().len(), 1, "the last item: this leak");
 }
 

@@ -11,6 +11,7 @@ use super::super::index::{By, Sort};
 use super::super::keys::{self, KEYS, Place};
 use super::super::theme::Part;
 use super::cells::{clock, cut, fit};
+use super::prompt::typed;
 use super::{lists, part};
 use crate::model::Severity;
 use crate::model::shown::{bytes, number};
@@ -167,20 +168,7 @@ pub(super) fn filter(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let room = width.saturating_sub(amount.width() + 4);
     let mut spans = vec![Span::styled(" / ", part(app, Part::Key))];
     if let Some(Prompt::Filter(asking)) = &app.prompt {
-        // The end of the line is seen where it does not fit.
-        let text = &asking.line.text;
-        let before = text.get(..asking.line.cursor).unwrap_or(text);
-        let hidden = before.width().saturating_sub(room.saturating_sub(1));
-        let (mut skipped, mut start) = (0, 0);
-        for (at, letter) in text.char_indices() {
-            if skipped >= hidden {
-                break;
-            }
-            skipped += unicode_width::UnicodeWidthChar::width(letter).unwrap_or(0);
-            start = at + letter.len_utf8();
-        }
-        let shown = text.get(start..).unwrap_or_default();
-        let column = before.width().saturating_sub(skipped);
+        let (shown, column) = typed(&asking.line, room);
         let style = if asking.wrong.is_some() { part(app, Part::Fault) } else { part(app, Part::Title) };
         spans.push(Span::styled(fit(shown, room), style));
         let at = Position::new(area.x + 3 + column as u16, area.y);

@@ -5,7 +5,8 @@ use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Widget as _};
 
-use super::super::app::{App, Menu, Prompt};
+use super::super::app::{App, Menu, Prompt, Reason};
+use super::super::line::Line as Typed;
 use super::super::theme::Part;
 use super::cells::{cut, fit};
 use super::{Areas, areas, part};
@@ -19,6 +20,7 @@ pub(super) fn draw(app: &App, frame: &mut Frame<'_>, areas: Areas) {
         Some(Prompt::Menu(menu)) => draw_menu(app, frame, menu),
         Some(Prompt::Filter(_)) => completions(app, frame, areas),
         Some(Prompt::Reveal(_)) => reveal(app, frame, areas.bottom),
+        Some(Prompt::Reason(reason)) => why(app, frame, areas.bottom, reason),
         None => {}
     }
 }
@@ -98,6 +100,44 @@ fn completions(app: &App, frame: &mut Frame<'_>, areas: Areas) {
         frame.buffer_mut().set_style(area, part(app, Part::Text));
         line.render(area, frame.buffer_mut());
     }
+}
+
+/// Why something is muted, typed on the bottom line; its end is seen where it does not fit.
+fn why(app: &App, frame: &mut Frame<'_>, area: Rect, reason: &Reason) {
+    if area.height == 0 {
+        return;
+    }
+    Clear.render(area, frame.buffer_mut());
+    let (ask, hint) = (" Why? ", "a reason, owner:NAME, until:DATE, or nothing · Enter mutes · Esc does not");
+    let room = usize::from(area.width).saturating_sub(columns(ask) + 1);
+    let (shown, column) = typed(&reason.line, room);
+    let (text, style) = match reason.wrong {
+        Some(wrong) => (format!("{shown} ({wrong})"), part(app, Part::Fault)),
+        None if reason.line.text.is_empty() => (hint.to_owned(), part(app, Part::Faint)),
+        None => (shown.to_owned(), part(app, Part::Title)),
+    };
+    let spans = vec![Span::styled(ask, part(app, Part::Key)), Span::styled(fit(&text, room + 1), style)];
+    Line::from(spans).render(area, frame.buffer_mut());
+    let at = Position::new(area.x + (columns(ask) + column) as u16, area.y);
+    if at.x < area.right() {
+        frame.set_cursor_position(at);
+    }
+}
+
+/// What is seen of a line that is being typed in so many columns, and the column of its cursor.
+pub(super) fn typed(line: &Typed, room: usize) -> (&str, usize) {
+    let text = &line.text;
+    let before = text.get(..line.cursor).unwrap_or(text);
+    let hidden = columns(before).saturating_sub(room.saturating_sub(1));
+    let (mut skipped, mut start) = (0, 0);
+    for (at, letter) in text.char_indices() {
+        if skipped >= hidden {
+            break;
+        }
+        skipped += unicode_width::UnicodeWidthChar::width(letter).unwrap_or(0);
+        start = at + letter.len_utf8();
+    }
+    (text.get(start..).unwrap_or_default(), columns(before).saturating_sub(skipped))
 }
 
 fn reveal(app: &App, frame: &mut Frame<'_>, area: Rect) {

@@ -245,7 +245,7 @@ fn secrets_endpoints_flows_and_health() {
     snapshot("endpoints", "3", |_| ());
     snapshot("flows", "4 j", |_| ());
     snapshot("health", "5", |app| {
-        press(app, "1 G m r");
+        press(app, "1 G m r enter");
         press(app, "5");
         app.update(Message::Tick(Duration::from_secs(60)));
     });
@@ -254,6 +254,12 @@ fn secrets_endpoints_flows_and_health() {
 #[test]
 fn menus_and_help() {
     snapshot("menu_mute", "m", |_| ());
+    snapshot("mute_why", "m r", |_| ());
+    snapshot(
+        "mute_because",
+        "m r 'a_test_key_of_ours,_rotated_by_the_end_of_the_year_owner:ann_until:2026-12-31_and_more'",
+        |_| (),
+    );
     snapshot("menu_export", "x", |_| ());
     snapshot("help", "?", |_| ());
 }

@@ -87,8 +87,16 @@ impl Attack {
         let (key, sender) = FlowKey::new(source, Endpoint::v4([192, 0, 2, 80], 80), Transport::Tcp);
         self.frame += 1;
         self.time = self.time.saturating_add(1000);
-        let segment =
-            Segment { key, sender, sequence, acknowledgment: 0, flags: Flags(flags), payload, cut: 0 };
+        let segment = Segment {
+            key,
+            sender,
+            sequence,
+            acknowledgment: 0,
+            flags: Flags(flags),
+            payload,
+            cut: 0,
+            realm: 0,
+        };
         let now = Now { frame: self.frame, time: Timestamp::from_nanos(self.time) };
         self.table.segment(&segment, now, &mut self.counts);
         self.most_held = self.most_held.max(self.table.memory());

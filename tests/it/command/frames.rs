@@ -6,9 +6,9 @@ use super::*;
 use crate::support::frames_of;
 
 /// Fields of the frames of a capture, as tshark sees them; none where there is no tshark.
-pub(super) fn tshark(path: &Path, filter: &str, fields: &[&str]) -> Option<Vec<Vec<String>>> {
+pub(crate) fn tshark(path: &Path, filter: &str, fields: &[&str]) -> Option<Vec<Vec<String>>> {
     let mut command = std::process::Command::new("tshark");
-    command.env("HOME", path.parent().unwrap()).arg("-r").arg(path).args([
+    command.env("HOME", path.parent().unwrap()).args(["-2", "-r"]).arg(path).args([
         "-Y",
         filter,
         "-T",
@@ -156,4 +156,84 @@ fn what_leaks_in_a_capture_leaks_in_what_is_written() {
         };
         assert_eq!(keys(&run), keys(&again), "{name}");
     }
+}
+
+/// The times of the frames that Wireshark counts to the connections of these frames, fragments included.
+fn of_connections(path: &Path, numbers: &[u64]) -> Option<Vec<String>> {
+    let fields = [
+        "frame.number",
+        "tcp.stream",
+        "udp.stream",
+        "ip.reassembled_in",
+        "ipv6.reassembled.in",
+        "frame.time_epoch",
+    ];
+    let rows = tshark(path, "frame", &fields)?;
+    let stream = |row: &[String]| {
+        if row[1].is_empty() { format!("udp {}", row[2]) } else { format!("tcp {}", row[1]) }
+    };
+    let is = |row: &[String], numbers: &[u64]| numbers.contains(&row[0].parse().unwrap());
+    let streams: Vec<String> = rows.iter().filter(|row| is(row, numbers)).map(|row| stream(row)).collect();
+    let whole: Vec<u64> = rows
+        .iter()
+        .filter(|row| streams.contains(&stream(row)) && row[3].is_empty() && row[4].is_empty())
+        .map(|row| row[0].parse().unwrap())
+        .collect();
+    let is_part = |row: &[String]| {
+        [&row[3], &row[4]]
+            .iter()
+            .any(|within| within.parse().is_ok_and(|number: u64| whole.contains(&number)))
+    };
+    Some(rows.iter().filter(|row| is(row, &whole) || is_part(row)).map(|row| row[5].clone()).collect())
+}
+
+#[test]
+fn fragments_are_written_with_their_flow_and_no_others() {
+    let room = Room::new();
+    for name in ["ip-fragments", "ipv6-fragments", "ip-fragments-in-vxlan", "vxlan-fragmented"] {
+        let input = captures().join(name).join("input.pcap");
+        let run =
+            room.run(&["scan", input.to_str().unwrap(), "--every", "--pcap-out", "out.pcapng"]).ended(0);
+        assert!(!run.leaks().is_empty(), "{name}");
+        let again = room.run(&["scan", "out.pcapng", "--every"]).ended(0);
+        assert_eq!(again.leaks().len(), run.leaks().len(), "{name}");
+        let missing = again.events().iter().any(|event| event["reason"] == "fragment-missing");
+        assert!(!missing, "{name}: {}", again.out);
+        let numbers: Vec<u64> = run.leaks().iter().map(|leak| leak["frames"][0].as_u64().unwrap()).collect();
+        let Some(expected) = of_connections(&input, &numbers) else { return };
+        let found = tshark(&room.path("out.pcapng"), "frame", &["frame.time_epoch"]).unwrap();
+        assert_eq!(found.into_iter().flatten().collect::<Vec<_>>(), expected, "{name}");
+        // The comment stands where Wireshark shows the datagram, put together.
+        let said = tshark(
+            &room.path("out.pcapng"),
+            "frame.comment && (http || syslog || tcp.segments)",
+            &["frame.time_epoch"],
+        );
+        let times = tshark(&input, "frame", &["frame.number", "frame.time_epoch"]).unwrap();
+        let mut first: Vec<&String> = times
+            .iter()
+            .filter(|row| numbers.contains(&row[0].parse().unwrap()))
+            .map(|row| &row[1])
+            .collect();
+        first.dedup();
+        assert_eq!(said.unwrap().iter().flatten().collect::<Vec<_>>(), first, "{name}");
+    }
+}
+
+#[test]
+fn fragments_across_joined_files_keep_the_numbers_of_their_files() {
+    let room = Room::new();
+    let frames = frames_of(&captures().join("ipv6-fragments").join("input.pcap"));
+    // A datagram of three fragments, the last of them in the next file.
+    room.write("a.pcap0", capture(&frames[..2]));
+    room.write("a.pcap1", capture(&frames[2..3]));
+    let run = room.run(&["scan", "--join", "a.pcap0", "a.pcap1", "--pcap-out", "joined.pcapng"]).ended(0);
+    let leak = run.leaks().remove(0);
+    assert_eq!((&leak["source"], &leak["frames"]), (&"a.pcap1".into(), &serde_json::json!([1, 1])));
+    assert_eq!(frames_of(&room.path("joined.pcapng")).len(), 3);
+    assert_eq!(room.run(&["scan", "joined.pcapng"]).ended(0).leaks().len(), 1);
+    let fields = ["frame.number", "frame.interface_name", "frame.comment"];
+    let Some(rows) = tshark(&room.path("joined.pcapng"), "frame.comment", &fields) else { return };
+    assert_eq!((rows.len(), rows[0][0].as_str(), rows[0][1].as_str()), (1, "3", "a.pcap1"), "{rows:?}");
+    assert!(rows[0][2].contains("frame 1 of a.pcap1"), "{rows:?}");
 }

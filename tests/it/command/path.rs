@@ -67,3 +67,47 @@ fn a_stranger_gets_from_rotated_files_to_the_frame() {
         assert_eq!(files, expected);
     }
 }
+
+/// The files of `captures/rotated`, which `tcpdump -G 1` left.
+#[test]
+fn files_that_tcpdump_rotated_lead_to_the_frame() {
+    let room = Room::new();
+    let folder = captures().join("rotated");
+    for (number, name) in ["080000", "090000", "100000"].iter().enumerate() {
+        let bytes = fs::read(folder.join(format!("input.pcap{number}"))).unwrap();
+        room.write(&format!("ring-20261122-{name}.pcap"), bytes);
+    }
+    let program = Path::new(env!("CARGO_BIN_EXE_leaktap"));
+    let mut shell = assert_cmd::Command::new("sh");
+    shell.args(["-c", &commands()[1]]).current_dir(room.path("")).env_clear().envs(room.environment());
+    shell.env("PATH", format!("{}:/usr/bin:/bin", program.parent().unwrap().display()));
+    let run = Run::of(&mut shell).ended(0);
+    let page = room.read("report.html");
+    let mut seen = 0;
+    for line in fs::read_to_string(folder.join("expect.ndjson")).unwrap().lines() {
+        let expected: Value = serde_json::from_str(line).unwrap();
+        let leak = run.leaks().into_iter().find(|leak| leak["rule"] == expected["rule"]).unwrap();
+        let (file, number) = (leak["source"].as_str().unwrap(), leak["frames"][0].as_u64().unwrap());
+        assert!(page.contains(&format!("<dd>wireshark -r {file} -g {number}</dd>")), "{file} {number}");
+        // The value begins in that frame; where it lies across two files it ends in another one.
+        let value = expected["value"].as_str().unwrap();
+        let Some(rows) =
+            super::frames::tshark(&room.path(file), &format!("frame.number == {number}"), &["tcp.payload"])
+        else {
+            return;
+        };
+        let payload: Vec<u8> = rows[0][0]
+            .as_bytes()
+            .chunks(2)
+            .map(|digits| u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap())
+            .collect();
+        let begins = (8..=value.len()).rev().any(|length| {
+            let part = &value.as_bytes()[..length];
+            payload.windows(length).any(|window| window == part)
+                && (length == value.len() || payload.ends_with(part))
+        });
+        assert!(begins, "{file} {number}: {}", String::from_utf8_lossy(&payload));
+        seen += 1;
+    }
+    assert_eq!(seen, 2);
+}

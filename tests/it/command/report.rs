@@ -15,7 +15,9 @@ fn stored(room: &Room) {
 fn stored_events_become_what_a_scan_would_have_written() {
     let room = Room::new();
     stored(&room);
-    for format in ["table", "ndjson", "json", "csv", "sarif", "html", "markdown", "ecs", "eve", "cef"] {
+    for format in
+        ["table", "ndjson", "json", "csv", "sarif", "junit", "html", "markdown", "ecs", "eve", "cef"]
+    {
         let scan = room.run(&["scan", "two.pcap", "--format", format]).ended(0);
         let report = room.run(&["report", "two.ndjson", "--format", format]).ended(0);
         assert_eq!(report.out, scan.out, "{format}");
@@ -90,7 +92,7 @@ fn what_is_no_event_is_said_with_its_line_and_the_rest_is_reported() {
     assert!(run.err.contains(": it is no event of leaktap"), "{}", run.err);
     assert!(run.err.contains("cannot read none.ndjson: No such file"), "{}", run.err);
     assert!(
-        run.err.contains("1 events are of a kind or version that this leaktap does not know"),
+        run.err.contains("1 event is of a kind or version that this leaktap does not know"),
         "{}",
         run.err
     );

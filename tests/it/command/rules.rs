@@ -102,7 +102,7 @@ fn rule_files_are_checked_with_their_examples() {
     let shipped = room.run(&["rules", "check"]).ended(0).out;
     assert!(shipped.ends_with("examples: all fine\n"), "{shipped}");
     room.write("shed.toml", SHED);
-    assert_eq!(room.run(&["rules", "check", "shed.toml"]).ended(0).out, "1 rules, 2 examples: all fine\n");
+    assert_eq!(room.run(&["rules", "check", "shed.toml"]).ended(0).out, "1 rule, 2 examples: all fine\n");
     room.write(
         "wrong/a.toml",
         SHED.replace("X-Key: shed_q7", "X-Key: barn_q7")
@@ -178,7 +178,7 @@ fn a_gitleaks_configuration_loads_unchanged() {
     assert!(with(&format!("GET /x?q=1 {host}\r\nX-Note: sample shed_token=aaaaaaaaaaaaaaaaaaaa")).is_empty());
     assert!(with(&format!("GET /x?q=1 {host}\r\nX-Note: shed_token=madeuptoken7w2e9r4t6")).is_empty());
     let check = room.run(&["rules", "check", "gitleaks.toml"]).ended(0);
-    assert_eq!(check.out, "1 rules, 0 examples: all fine\n");
+    assert_eq!(check.out, "1 rule, 0 examples: all fine\n");
 }
 
 #[test]
@@ -319,7 +319,7 @@ fn a_gitleaks_configuration_is_imported() {
         [[rules]]\nid = \"shed-file\"\npath = '''shed\\.key$'''\n";
     room.write("shed.toml", configuration);
     let run = room.run(&["rules", "import", "shed.toml", "-o", "mine"]).ended(0);
-    assert_eq!(run.out, "mine/shed.toml: 1 rules\n");
+    assert_eq!(run.out, "mine/shed.toml: 1 rule\n");
     assert!(run.err.contains("left out: shed-file: for paths alone"), "{}", run.err);
     room.run(&["rules", "check", "mine"]).ended(0);
     let printed = room.run(&["rules", "import", "shed.toml", "-o", "-"]).ended(0);
@@ -362,5 +362,5 @@ fn the_documentation_has_every_key_and_every_check() {
     let rule = guide.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
     room.write("guide.toml", rule);
     let check = room.run(&["rules", "check", "guide.toml"]).ended(0);
-    assert_eq!(check.out, "1 rules, 3 examples: all fine\n");
+    assert_eq!(check.out, "1 rule, 3 examples: all fine\n");
 }

@@ -48,7 +48,7 @@ fn wrong_settings_are_refused_with_their_place() {
         ("severity =\n", "leaktap.toml:1: "),
         (
             "sink = [\"xml:a\"]\n",
-            "unknown format \"xml\"; known are: table, ndjson, json, csv, sarif, html, markdown, ecs, eve, cef",
+            "unknown format \"xml\"; known are: table, ndjson, json, csv, sarif, junit, html, markdown, ecs, eve, cef",
         ),
     ] {
         room.write("leaktap.toml", text);

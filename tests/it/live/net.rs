@@ -111,6 +111,25 @@ impl Net {
         server
     }
 
+    /// A Flask server at port 8080 that answers `/v1/charges`, ready. `None`, with the reason printed, where Python has no Flask.
+    pub(crate) fn flask(&self, side: usize) -> Option<Running> {
+        let has_flask = self.command(side, "python3").args(["-c", "import flask"]).output().unwrap();
+        if !has_flask.status.success() {
+            eprintln!("skipped: Python has no Flask (pip install flask)");
+            return None;
+        }
+        let mut command = self.command(side, "python3");
+        command.args([
+            "-u",
+            "-c",
+            "import flask\napp = flask.Flask('shop')\n@app.get('/v1/charges')\ndef charges():\n    return {'charges': []}\napp.run('0.0.0.0', 8080)\n",
+        ]);
+        let server = Running::start(command);
+        server.line(|line| line.contains("Serving Flask app"));
+        server.said(|line| line.contains("Running on"));
+        Some(server)
+    }
+
     /// Fetches every URL, over one connection where they allow it.
     #[track_caller]
     pub(crate) fn curl(&self, side: usize, urls: &[String]) {

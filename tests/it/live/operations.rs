@@ -68,10 +68,20 @@ fn says(id: u32, name: &str) -> String {
     line.trim().to_owned()
 }
 
-/// `CAP_NET_RAW` alone, as a mask; with `CAP_DAC_READ_SEARCH` and `CAP_SYS_PTRACE`; none.
+/// `CAP_NET_RAW` alone, as a mask; `CAP_DAC_READ_SEARCH` and `CAP_SYS_PTRACE`; none.
 const RAW: u64 = 0x2000;
-const PROCESSES: u64 = 0x8_2004;
+const PROCESSES: u64 = 0x8_0004;
 const NONE: u64 = 0;
+
+/// A line of what the kernel says of each thread of a process but the first, with the thread's name.
+fn threads_say(id: u32, name: &str) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{id}/task")).unwrap().map(|task| task.unwrap().path());
+    let others = tasks.filter(|task| !task.ends_with(id.to_string()));
+    let line = |status: String| {
+        status.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_owned()))
+    };
+    others.filter_map(|task| line(fs::read_to_string(task.join("status")).ok()?)).collect()
+}
 
 /// A mask of capabilities that the kernel tells of a process.
 fn mask(id: u32, set: &str) -> u64 {
@@ -82,12 +92,12 @@ fn mask(id: u32, set: &str) -> u64 {
 fn rights_are_given_up_and_the_capture_goes_on() {
     let Some(net) = Net::new() else { return };
     let _server = net.server(0);
-    for way in super::WAYS {
+    for way in super::ways() {
         for (arguments, user, left, filter) in [
             (&["--user", "nobody"][..], "65534", PROCESSES, "2"),
-            (&["--user", "nobody", "--no-processes"], "65534", RAW, "2"),
-            (&["--user", "nobody", "--no-return", "--no-processes"], "65534", NONE, "2"),
-            (&["--no-processes", "--keep", "calls"], "0", RAW, "0"),
+            (&["--user", "nobody", "--no-processes"], "65534", NONE, "2"),
+            (&["--user", "nobody", "--keep", "raw", "--no-processes"], "65534", RAW, "2"),
+            (&["--no-processes", "--keep", "calls"], "0", NONE, "0"),
         ] {
             let case = format!("{way} {arguments:?}");
             let capture = net.capture(0, &[&["-i", "lo", "--backend", way], arguments].concat());
@@ -101,6 +111,12 @@ fn rights_are_given_up_and_the_capture_goes_on() {
             assert_eq!(says(id, "Seccomp"), filter, "{case}");
             net.curl(0, &[leaking("127.0.0.1")]);
             assert_eq!(capture.event("leak")["rule"], "stripe-secret-key", "{case}");
+            // Those who look into traffic have not even what looking at processes takes.
+            let bare = threads_say(id, "CapEff")
+                .iter()
+                .filter(|mask| **mask == format!("{:016x}", left & RAW))
+                .count();
+            assert!(bare >= 2, "{case}: a reader and a worker: {:?}", threads_say(id, "CapEff"));
             assert_eq!(capture.end().0, 0, "{case}");
         }
     }
@@ -122,6 +138,66 @@ fn an_interface_that_comes_back_is_captured_on_without_other_rights() {
     net.curl(0, &[leaking("10.9.0.2")]);
     assert_eq!(capture.event("leak")["rule"], "stripe-secret-key");
     assert_eq!(capture.end().0, 0);
+}
+
+#[test]
+fn an_interface_that_is_made_anew_is_captured_on_without_any_right() {
+    let Some(net) = Net::new() else { return };
+    for (arguments, comes_back) in [
+        (&["--backend", "ring"][..], true),
+        (&["--backend", "pcap", "--keep", "raw"], true),
+        (&["--backend", "pcap"], false),
+        (&["--backend", "ring", "--fanout", "2"], false),
+    ] {
+        let capture = net.capture(0, &[&["-i", "va", "--user", "nobody"], arguments].concat());
+        net.ip(0, "link del va");
+        capture.said(|line| line.contains("va is gone: it is captured on again once it is back"));
+        net.join();
+        if comes_back {
+            capture.said(|line| line.contains("va is up: capturing on it"));
+            let _far = net.server(1);
+            net.curl(0, &[leaking("10.9.0.2")]);
+            assert_eq!(capture.event("leak")["rule"], "stripe-secret-key", "{arguments:?}");
+        } else {
+            capture.said(|line| {
+                line.contains("the right to capture on it again was given up (`--keep raw` keeps it)")
+            });
+        }
+        assert_eq!(capture.end().0, 0, "{arguments:?}");
+    }
+}
+
+#[test]
+fn one_that_was_down_from_the_start_is_captured_on_without_any_right() {
+    let Some(net) = Net::new() else { return };
+    let _far = net.server(1);
+    net.ip(0, "link set va down");
+    let capture = net.capture(0, &["-i", "va", "--user", "nobody"]);
+    net.ip(0, "link set va up");
+    capture.said(|line| line.contains("va is up: capturing on it"));
+    net.curl(0, &[leaking("10.9.0.2")]);
+    assert_eq!(capture.event("leak")["rule"], "stripe-secret-key");
+    assert_eq!(capture.end().0, 0);
+}
+
+#[test]
+fn who_looks_into_traffic_sees_no_files_and_processes_are_named_all_the_same() {
+    let Some(net) = Net::new() else { return };
+    let _server = net.server(0);
+    let capture = net.capture(0, &["-i", "lo", "--filter", "tcp port 8080"]);
+    net.curl(0, &[leaking("127.0.0.1")]);
+    let leak = capture.event("leak");
+    assert_eq!(
+        leak["process"]["peer"]["name"].as_str().or(leak["process"]["name"].as_str()),
+        Some("python3"),
+        "{leak}"
+    );
+    let (code, _, _) = capture.end();
+    assert_eq!(code, 0);
+    let running = net.leaktap(0, &["capture", "-v", "-i", "lo"]);
+    let said = running.said(|line| line.contains("given up: "));
+    assert!(said.contains("all files but those it needs (where traffic is looked into)"), "{said}");
+    assert_eq!(running.end().0, 0);
 }
 
 #[test]

@@ -143,6 +143,33 @@ fn megabytes_pass_the_way_out_whole() {
 }
 
 #[test]
+fn a_build_server_gets_sarif_and_junit() {
+    let Some(net) = Net::new() else { return };
+    net.write("ok", "ok");
+    // Reads the report as a build server does.
+    let read = "import sys, xml.etree.ElementTree as e\nroot = e.parse(sys.argv[1]).getroot()\n\
+                cases = list(root.iter('testcase'))\nfailed = [c for c in cases if c.find('failure') is not None]\n\
+                assert (int(root.get('tests')), int(root.get('failures'))) == (len(cases), len(failed))\n\
+                print(len(cases), len(failed), cases[0].get('classname'))";
+    let script = served(&format!("http://127.0.0.1:8099/ok?api_key={STRIPE}"));
+    for (level, script, code, told) in [
+        ("high", &*script, 1, "1 1 stripe-secret-key\n"),
+        ("critical", &*script, 0, "1 0 stripe-secret-key\n"),
+        ("high", "true", 0, "1 0 leaktap\n"),
+    ] {
+        let flags = ["--fail-on", level, "--sink", "junit:leaks.xml", "--sink", "sarif:leaks.sarif"];
+        let output = run(&net, &flags, script);
+        assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+        let read = net.command(0, "python3").args(["-c", read, "leaks.xml"]).output().unwrap();
+        let (out, said) = (String::from_utf8_lossy(&read.stdout), String::from_utf8_lossy(&read.stderr));
+        assert_eq!(out, told, "{level}: {said}");
+        let log: Value = serde_json::from_slice(&fs::read(net.path("leaks.sarif")).unwrap()).unwrap();
+        let results = log["runs"][0]["results"].as_array().unwrap().len();
+        assert_eq!(results, usize::from(script != "true"));
+    }
+}
+
+#[test]
 fn signals_are_passed_on() {
     let Some(net) = Net::new() else { return };
     for (signal, code) in [("TERM", 41), ("USR1", 42), ("HUP", 43), ("INT", 44)] {
@@ -175,6 +202,62 @@ fn nothing_is_left_behind() {
         assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{pid} is left: {said}");
     }
     assert_eq!(links(), before);
+}
+
+/// Children that connect, leak and are gone; then one that goes on by children of children, each gone at once, which nobody waits for.
+const STORM: &str = r"
+import os, socket, sys, time
+def leak(n):
+    s = socket.create_connection(('127.0.0.1', 8099))
+    s.sendall(b'GET /ok?n=%d&api_key=' % n + sys.argv[1].encode() + b' HTTP/1.0\r\n\r\n')
+    while s.recv(4096): pass
+children = []
+for n in range(200):
+    pid = os.fork()
+    if pid == 0:
+        leak(n)
+        os._exit(0)
+    children.append(pid)
+    if len(children) >= 30: os.waitpid(children.pop(0), 0)
+for pid in children: os.waitpid(pid, 0)
+if os.fork() == 0:
+    os.setsid()
+    while os.fork() == 0: time.sleep(0.002)
+";
+
+#[test]
+fn a_storm_of_forks_is_seen_whole_and_outlives_nothing() {
+    let Some(net) = Net::new() else { return };
+    net.write("ok", "ok");
+    net.write("storm.py", STORM);
+    let script = format!(
+        "readlink /proc/self/ns/net; python3 -u -m http.server 8099 >served 2>&1 & until grep -q Serving served; do :; done; \
+         python3 storm.py {STRIPE}"
+    );
+    let output = run(&net, &["--every", "--sink", "ndjson:leaks.ndjson"], &script);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let events = events(&net, "leaks.ndjson");
+    let asked = leaks(&events).into_iter().filter(|leak| leak["surface"] == "request.query");
+    let mut named = 0;
+    let mut seen = 0;
+    for leak in asked {
+        seen += 1;
+        let process = &leak["process"];
+        let client = if process["end"] == "client" { process } else { &process["peer"] };
+        named += usize::from(client["name"] == "python3");
+        assert!(client.is_null() || client["name"] == "python3", "{leak}");
+    }
+    assert_eq!(seen, 200);
+    assert!(named >= 198 || !super::who::is_told(&net), "{named} of 200");
+    // Nobody is in its namespace any more.
+    let namespace = String::from_utf8(output.stdout).unwrap();
+    let namespace = namespace.trim();
+    assert!(namespace.starts_with("net:["), "{namespace}");
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let own = fs::read_link(entry.path().join("ns/net")).unwrap_or_default();
+        assert_ne!(own, Path::new(namespace), "{:?} is left", entry.path());
+    }
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use super::leaking;
 use super::net::{Net, Running};
+use super::{STRIPE, leaking};
 
 #[test]
 fn files_are_appended_to_and_put_aside() {
@@ -157,4 +157,31 @@ fn leaking_flows_are_written_while_they_are_captured() {
     assert!(std::fs::read_to_string(net.path("page.html")).unwrap().ends_with("</html>\n"));
     let rows = std::fs::read_to_string(net.path("leaks.csv")).unwrap();
     assert!(rows.starts_with("time,severity,") && rows.lines().count() == 2, "{rows}");
+}
+
+#[test]
+fn fragments_of_a_leaking_flow_are_written_while_they_are_captured() {
+    let Some(net) = Net::new() else { return };
+    let capture = net
+        .capture(1, &["-i", "vb", "--pcap-out", "leaks.pcapng", "--filter", "udp or ip[6:2] & 0x3fff != 0"]);
+    // Two datagrams of three fragments each on a link of 1500 bytes; one of them leaks.
+    let script = format!(
+        "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.bind(('10.9.0.1', 5140))\n\
+         for text in ('nothing here', 'token {STRIPE} was used'):\n\
+         \x20s.sendto(('<14>1 - host app - - - ' + text + ' ' + 'filling ' * 480).encode(), ('10.9.0.2', 5140 + len(text)))"
+    );
+    assert!(net.command(0, "python3").args(["-c", &script]).status().unwrap().success());
+    let leak = capture.event("leak");
+    assert_eq!(leak["frames"], serde_json::json!([6, 6]), "the last fragment: {leak}");
+    assert_eq!(capture.end().0, 0);
+    let frames = crate::support::frames_of(&net.path("leaks.pcapng"));
+    assert_eq!(frames.len(), 3, "the datagram that leaks, whole");
+    let Some(rows) =
+        crate::command::tshark(&net.path("leaks.pcapng"), "frame.comment", &["frame.number", "udp.length"])
+    else {
+        return;
+    };
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!(rows[0][0], "3");
+    assert!(rows[0][1].parse::<u32>().unwrap() > 3800, "put together: {rows:?}");
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::net::{Net, Running};
-use super::{STRIPE, WAYS, leaking};
+use super::{STRIPE, leaking, ways};
 
 /// A client that stays until the leak is told.
 const SLOW: &str = r"
@@ -19,7 +19,7 @@ time.sleep(60)
 ";
 
 /// A server that leaves its connections open.
-const PATIENT: &str = r"
+pub(super) const PATIENT: &str = r"
 import http.server as h, time
 class H(h.SimpleHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
@@ -44,7 +44,7 @@ print('ready', flush=True)
 signal.pause()
 ";
 
-fn python(net: &Net, side: usize, script: &str, argument: &str) -> Running {
+pub(super) fn python(net: &Net, side: usize, script: &str, argument: &str) -> Running {
     let mut command = net.command(side, "python3");
     command.args(["-c", script, argument]);
     let running = Running::start(command);
@@ -56,7 +56,7 @@ fn python(net: &Net, side: usize, script: &str, argument: &str) -> Running {
 fn both_ends_on_this_machine_are_named() {
     let Some(net) = Net::new() else { return };
     let _server = python(&net, 0, PATIENT, "");
-    for way in WAYS {
+    for way in ways() {
         let capture = net.capture(0, &["-i", "lo", "--backend", way]);
         let url = format!("{}&password=hunter22secret", leaking("127.0.0.1"));
         let client = python(&net, 0, SLOW, &url);
@@ -250,7 +250,7 @@ fn a_storm_of_clients_that_die_at_once_hides_no_leak_and_names_nobody_wrongly() 
 }
 
 /// Whether the kernel tells of connections; why not is printed.
-fn is_told(net: &Net) -> bool {
+pub(super) fn is_told(net: &Net) -> bool {
     let (_, checks, _) = net.leaktap(0, &["doctor", "--format", "json"]).ended();
     let check = checks[0].as_array().unwrap().iter().find(|check| check["name"] == "ebpf").unwrap().clone();
     if check["ok"] != true {

@@ -5,22 +5,13 @@ use std::time::Duration;
 use leaktap::source::memory::connection::Connection;
 
 use super::terminal::Terminal;
-use crate::live::net::{Net, Running};
+use crate::live::net::Net;
 
 /// Made up.
 const STRIPE: &str = "sk_live_q7Vd3TzN9mKw2RbX5cYh8PfL";
 
 /// A leak is on the screen within this time of the request's end (the issue's word).
 const SOON: Duration = Duration::from_secs(1);
-
-const FLASK: &str = "\
-import flask
-app = flask.Flask('shop')
-@app.get('/v1/charges')
-def charges():
-    return {'charges': []}
-app.run('0.0.0.0', 8080)
-";
 
 /// `watch` on an interface of a namespace, listening.
 fn watch(net: &Net, side: usize, arguments: &[&str]) -> Terminal {
@@ -34,16 +25,7 @@ fn watch(net: &Net, side: usize, arguments: &[&str]) -> Terminal {
 #[test]
 fn a_leak_of_a_real_client_is_on_the_screen_within_a_second() {
     let Some(net) = Net::new() else { return };
-    let mut server = net.command(0, "python3");
-    server.args(["-u", "-c", FLASK]);
-    let flask = net.command(0, "python3").args(["-c", "import flask"]).output().unwrap();
-    if !flask.status.success() {
-        eprintln!("skipped: Python has no Flask (pip install flask)");
-        return;
-    }
-    let server = Running::start(server);
-    server.line(|line| line.contains("Serving Flask app"));
-    server.said(|line| line.contains("Running on"));
+    let Some(_server) = net.flask(0) else { return };
     for way in ["ring", "pcap"] {
         for (interface, host) in [("lo", "127.0.0.1"), ("any", "10.9.0.1"), ("va", "10.9.0.1")] {
             let case = format!("{way} {interface}");

@@ -127,12 +127,16 @@ fn what_is_muted_is_kept_in_the_baseline_and_scan_honours_it() {
     let mut terminal = room.watch("any-sll", &["--baseline", "known.toml"]);
     terminal.shows("input.pcap · over");
     terminal.keys("/stripe\rmr");
+    terminal.shows("Why?");
+    terminal.keys("a test key until:2099-12-31\r");
     terminal.shows("muted stripe-secret-key");
     while !room.path("known.toml").exists() {
         std::thread::yield_now();
     }
     terminal.keys("q");
     assert!(terminal.end().success());
+    let kept = fs::read_to_string(room.path("known.toml")).unwrap();
+    assert!(kept.contains("reason = \"a test key\"") && kept.contains("expires = 2099-12-31"), "{kept}");
     let scan = room
         .command(&["scan", "input.pcap", "--format", "ndjson", "--baseline", "known.toml"])
         .output()
@@ -184,11 +188,11 @@ fn rules_are_read_again_when_their_file_changes_by_a_key_and_by_a_signal() {
         room.watch("slow-sender", &["--rules", "rules.toml", "--no-default-rules", "--speed", "0.01"]);
     terminal.shows("input.pcap · 0.01×");
     fs::write(room.path("rules.toml"), rule("first-rule") + &rule("second-rule")).unwrap();
-    terminal.shows("the rules were read again: 2 are in force");
+    terminal.shows("the rules were read again: 2 rules in force");
     fs::write(room.path("rules.toml"), "[[rules]]\nid = 7\n").unwrap();
     terminal.shows("the rules in force stay as they were");
     fs::write(room.path("rules.toml"), rule("third-rule")).unwrap();
-    terminal.shows("the rules were read again: 1 are in force");
+    terminal.shows("the rules were read again: 1 rule in force");
     terminal.keys("5");
     terminal.shows("in force");
     for way in ["HUP", "R"] {
@@ -197,7 +201,7 @@ fn rules_are_read_again_when_their_file_changes_by_a_key_and_by_a_signal() {
             "HUP" => terminal.signal(way),
             key => terminal.keys(key),
         }
-        terminal.shows("the rules were read again: 1 are in force");
+        terminal.shows("the rules were read again: 1 rule in force");
     }
     terminal.keys("q");
     let ended = terminal.end();
@@ -249,4 +253,26 @@ fn what_cannot_be_done_is_said_before_the_screen_is_taken() {
     let output = room.command(&["watch", "-r", "."]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("watch needs a terminal"));
+}
+
+#[test]
+fn the_mouse_goes_where_it_points() {
+    let room = Room::new();
+    let mut terminal = room.watch("any-sll", &[]);
+    terminal.shows("2 Secrets 2");
+    // Pressed and let go, as terminals tell it (SGR).
+    let click = |column: usize, row: usize| format!("\x1b[<0;{column};{row}M\x1b[<0;{column};{row}m");
+    let text = terminal.text();
+    let tabs = text.lines().nth(1).unwrap();
+    let column = tabs.split("2 Secrets").next().unwrap().chars().count() + 2;
+    terminal.keys(&click(column, 2));
+    terminal.wait("the secrets", |screen| {
+        screen.lines().nth(3).is_some_and(|line| line.contains("leaks") && line.contains("seen"))
+    });
+    terminal.keys(&click(2, 2));
+    terminal
+        .wait("the leaks", |screen| !screen.lines().nth(3).is_some_and(|line| line.contains("leaks   seen")));
+    terminal.keys("q");
+    assert!(terminal.end().success());
+    assert!(terminal.is_sound());
 }

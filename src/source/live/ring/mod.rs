@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use nix::poll::PollFlags;
 
+pub(super) use self::socket::Seat;
 use self::socket::{BLOCK, Socket, Wish};
 use super::interface::{self, ANY, Interface};
 use super::{Backend, CALM, Captured, Gone, Settings, wait};
@@ -75,8 +76,27 @@ struct Found {
     original: u32,
 }
 
+/// What is taken now, to capture on an interface that is not there yet.
+pub(super) fn seat(name: &str) -> Result<Seat, SourceError> {
+    let own = interface::interfaces().ok().and_then(|all| all.into_iter().find(|one| one.name == name));
+    let link = own.as_ref().map_or(LinkType::ETHERNET, link_of);
+    Seat::new(link == LinkType::LINUX_SLL2).map_err(|error| super::refused(name, &error))
+}
+
+/// Gives back what a seat does not need while it waits.
+pub(super) fn rest(seat: Option<&Seat>) {
+    if let Some(seat) = seat {
+        seat.rest();
+    }
+}
+
 impl Ring {
-    pub(super) fn open(name: &str, settings: &Settings, member: Option<u16>) -> Result<Self, SourceError> {
+    pub(super) fn open(
+        name: &str,
+        settings: &Settings,
+        member: Option<u16>,
+        seat: &mut Option<Seat>,
+    ) -> Result<Self, SourceError> {
         let refuse = |error: &io::Error| super::refused(name, error);
         let interfaces = interface::interfaces().map_err(|error| refuse(&error))?;
         let own = interfaces.iter().find(|one| one.name == name);
@@ -100,7 +120,7 @@ impl Ring {
             fanout: member,
         };
         Ok(Self {
-            socket: Socket::open(&wish).map_err(|error| refuse(&error))?,
+            socket: Socket::open(&wish, seat).map_err(|error| refuse(&error))?,
             link,
             loopback: if own.is_none() {
                 interfaces.iter().find(|one| one.loopback).map(|lo| lo.index)

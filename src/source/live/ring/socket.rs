@@ -45,14 +45,49 @@ pub(super) struct Socket {
 // SAFETY: the mapping belongs to this socket alone and is reached through `&mut self`, or by one atomic.
 unsafe impl Send for Socket {}
 
-impl Socket {
-    /// Opens, in the order that loses and leaks nothing: no protocol until the filter stands, then ring, bind, fanout.
-    pub(super) fn open(wish: &Wish<'_>) -> io::Result<Self> {
-        let kind = if wish.cooked { libc::SOCK_DGRAM } else { libc::SOCK_RAW };
+/// A packet socket to be bound again: making one takes a right that may be gone when its interface comes back.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    fd: OwnedFd,
+    cooked: bool,
+}
+
+impl Seat {
+    /// A new one, bound to nothing.
+    pub(super) fn new(cooked: bool) -> io::Result<Self> {
+        let kind = if cooked { libc::SOCK_DGRAM } else { libc::SOCK_RAW };
         // SAFETY: no pointers.
         let fd = check(unsafe { libc::socket(libc::AF_PACKET, kind | libc::SOCK_CLOEXEC, 0) })?;
         // SAFETY: the descriptor is new and nobody else's.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Self { fd: unsafe { OwnedFd::from_raw_fd(fd) }, cooked })
+    }
+
+    /// Gives the kernel back the memory of a ring that nobody looks at any more.
+    pub(super) fn rest(&self) {
+        let none = libc::tpacket_req3 {
+            tp_block_size: 0,
+            tp_block_nr: 0,
+            tp_frame_size: 0,
+            tp_frame_nr: 0,
+            tp_retire_blk_tov: 0,
+            tp_sizeof_priv: 0,
+            tp_feature_req_word: 0,
+        };
+        let _ = set(&self.fd, libc::SOL_PACKET, libc::PACKET_RX_RING, &none);
+    }
+}
+
+impl Socket {
+    /// Opens on `seat` where there is a fitting one, else on one that is left there, in the order that loses and leaks nothing: no protocol until the filter stands, then ring, bind, fanout.
+    pub(super) fn open(wish: &Wish<'_>, seat: &mut Option<Seat>) -> io::Result<Self> {
+        let taken = match seat.take().filter(|seat| seat.cooked == wish.cooked) {
+            Some(seat) => seat,
+            None => Seat::new(wish.cooked)?,
+        };
+        taken.rest();
+        let fd = taken.fd.try_clone()?;
+        // Who shares flows cannot be bound again.
+        *seat = Some(taken).filter(|_| wish.fanout.is_none());
         let packet = libc::SOL_PACKET;
         set(&fd, packet, libc::PACKET_VERSION, &(libc::tpacket_versions::TPACKET_V3 as c_int))?;
         set(&fd, packet, libc::PACKET_RESERVE, &wish.reserve)?;
