@@ -1,7 +1,6 @@
 //! Clear text of connections where no program can be loaded into the kernel: none.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 
 use super::live::Drops;
 use super::{Next, Source, SourceError};
@@ -19,19 +18,22 @@ pub struct Standing {
     pub refused: Vec<String>,
 }
 
-/// What was read: there is none.
-pub struct Toll(Infallible);
+/// What was read: nothing.
+#[derive(Clone)]
+pub struct Toll(());
 
 impl Toll {
     /// Nothing.
     #[must_use]
     pub fn so_far(&self) -> (u64, u64) {
-        match self.0 {}
+        (0, 0)
     }
 }
 
-/// Clear text of the programs on this machine: there can be none.
-pub struct Tls(Infallible);
+/// Clear text of the programs on this machine: there is none.
+pub struct Tls {
+    standing: Standing,
+}
 
 impl Tls {
     /// # Errors
@@ -40,42 +42,42 @@ impl Tls {
         Err(SourceError::Live { interface: "tls".to_owned(), reason: MISSING.to_owned() })
     }
 
-    /// Nothing.
+    /// `tls`.
     #[must_use]
     pub fn name(&self) -> &str {
-        match self.0 {}
+        "tls"
     }
 
-    /// Nothing.
+    /// Nothing is watched.
     #[must_use]
     pub fn standing(&self) -> &Standing {
-        match self.0 {}
+        &self.standing
     }
 
     /// Nothing.
     pub fn drops(&mut self) -> Drops {
-        match self.0 {}
+        Drops::default()
     }
 
     /// Nothing.
     pub fn notes(&mut self) -> Vec<String> {
-        match self.0 {}
+        Vec::new()
     }
 
     /// Nothing.
     #[must_use]
     pub fn toll(&self) -> Toll {
-        match self.0 {}
+        Toll(())
     }
 }
 
 impl Source for Tls {
     fn next(&mut self) -> Result<Next<'_>, SourceError> {
-        match self.0 {}
+        Ok(Next::End)
     }
 
     fn position(&self) -> u64 {
-        match self.0 {}
+        0
     }
 }
 
@@ -84,4 +86,16 @@ impl Source for Tls {
 pub fn standing() -> Result<Standing, (String, String)> {
     let mend = "apt-get install clang libelf-dev zlib1g-dev && make build".to_owned();
     Err((MISSING.to_owned(), mend))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let error = Tls::open(0).err().unwrap().to_string();
+        assert!(error.contains("build with the feature `ebpf`"), "{error}");
+        assert!(standing().unwrap_err().1.contains("make build"));
+    }
 }
