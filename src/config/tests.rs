@@ -102,7 +102,7 @@ fn a_wrong_variable_is_named() {
         (
             "LEAKTAP_SINK",
             "ndjson:a,xml:b",
-            "unknown format \"xml\"; known are: table, ndjson, json, csv, sarif, html, markdown, ecs, eve, cef",
+            "unknown format \"xml\"; known are: table, ndjson, json, csv, sarif, junit, html, markdown, ecs, eve, cef",
         ),
     ] {
         let error = read_with(Layer::default(), None, folder.path(), &[(name, value)]).unwrap_err();
@@ -138,7 +138,7 @@ fn standard_output_has_one_writer() {
         (
             Some("xml"),
             &[][..],
-            "unknown format \"xml\"; known are: table, ndjson, json, csv, sarif, html, markdown, ecs, eve, cef",
+            "unknown format \"xml\"; known are: table, ndjson, json, csv, sarif, junit, html, markdown, ecs, eve, cef",
         ),
         (Some("table"), &["ndjson:-"], "standard output is written to by two sinks; give each its own place"),
         (None, &["ndjson:a", "table:a"], "a is written to by two sinks; give each its own place"),
