@@ -396,7 +396,10 @@ impl Receiver for Workshop {
         now: Now,
     ) {
         let Some(conversation) = state else { return };
-        if let Known::NotYet | Known::Unknown(_) = conversation.known {
+        // Where nobody asks what is wanted no more, each is looked at by itself alone.
+        if self.unwanted.is_some()
+            && let Known::NotYet | Known::Unknown(_) = conversation.known
+        {
             let binary = if let Known::Unknown(binary) = conversation.known { binary } else { 0 };
             match (content::is_hardly_text(bytes), binary + 1) {
                 (false, _) => conversation.known = Known::Opaque,

@@ -74,6 +74,8 @@ pub struct Table<R: Receiver> {
     /// Flows that wait, by when they were last looked at.
     waiting: List,
     closed: Box<[Closed]>,
+    /// Flows of other networks than the plain one were opened.
+    has_realms: bool,
 }
 
 /// A flow that was closed.
@@ -120,6 +122,7 @@ impl<R: Receiver> Table<R> {
             waiting: List::default(),
             due: Tick::default(),
             closed: vec![Closed::default(); REMEMBERED].into(),
+            has_realms: false,
             stats: Stats::default(),
         }
     }
@@ -195,7 +198,10 @@ impl<R: Receiver> Table<R> {
         now: Now,
         receiver: &mut R,
     ) {
-        let (mut found, over) = found.map_or((None, None), |slot| self.in_its_realm(slot, hash, segment));
+        let (mut found, over) = match found {
+            Some(slot) if self.has_realms || segment.realm != 0 => self.in_its_realm(slot, hash, segment),
+            found => (found, None),
+        };
         if let Some(over) = over {
             self.close(over, Close::Reused, now, receiver);
         }
@@ -213,6 +219,7 @@ impl<R: Receiver> Table<R> {
                 let slot = self.open(segment.key, hash, initiator, now, receiver);
                 if let Some(flow) = self.flows.get_mut(slot) {
                     flow.realm = segment.realm;
+                    self.has_realms |= segment.realm != 0;
                 }
                 slot
             }
