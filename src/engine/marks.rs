@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use smallvec::SmallVec;
-
 use crate::model::Timestamp;
 
 /// A frame, as far as findings tell of it.
@@ -34,51 +32,78 @@ impl Carried {
     }
 }
 
-/// Where each frame's bytes begin, in ascending order of offset.
+/// Where each frame's bytes begin, in ascending order of offset. Most buffers are of one frame: then nothing is allocated.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Marks(SmallVec<[(usize, Carrier); 1]>);
+pub(super) enum Marks {
+    #[default]
+    None,
+    /// Of one frame from the first byte on.
+    One(Carrier),
+    Many(Vec<(usize, Carrier)>),
+}
+
+const _: () = assert!(size_of::<Marks>() == 24);
 
 impl Marks {
     /// From `offset` on the bytes are of `carrier`.
     pub(super) fn push(&mut self, offset: usize, carrier: Carrier) {
-        if self.0.last().is_none_or(|(_, last)| *last != carrier) {
-            self.0.push((offset, carrier));
+        match self {
+            Self::None if offset == 0 => *self = Self::One(carrier),
+            Self::None => *self = Self::Many(vec![(offset, carrier)]),
+            Self::One(first) if *first == carrier => {}
+            Self::One(first) => *self = Self::Many(vec![(0, *first), (offset, carrier)]),
+            Self::Many(marks) if marks.last().is_some_and(|(_, last)| *last == carrier) => {}
+            Self::Many(marks) => marks.push((offset, carrier)),
+        }
+    }
+
+    /// Shows all marks.
+    fn show<T>(&self, to: impl FnOnce(&[(usize, Carrier)]) -> T) -> T {
+        match self {
+            Self::None => to(&[]),
+            Self::One(carrier) => to(&[(0, *carrier)]),
+            Self::Many(marks) => to(marks),
         }
     }
 
     /// The frames of `range`; of an empty one the frame at its start. `None` before the first mark.
     pub(super) fn carried(&self, range: Range<usize>) -> Option<Carried> {
-        let from = self.0.partition_point(|(offset, _)| *offset <= range.start).saturating_sub(1);
-        let to = self.0.partition_point(|(offset, _)| *offset < range.end).max(from + 1);
-        let touched = self.0.get(from..to)?;
-        touched.iter().map(|(_, carrier)| Carried::by(*carrier)).reduce(Carried::and)
+        self.show(|marks| {
+            let from = marks.partition_point(|(offset, _)| *offset <= range.start).saturating_sub(1);
+            let to = marks.partition_point(|(offset, _)| *offset < range.end).max(from + 1);
+            let touched = marks.get(from..to)?;
+            touched.iter().map(|(_, carrier)| Carried::by(*carrier)).reduce(Carried::and)
+        })
     }
 
     /// Who carries the byte at `at`, and where in `at..end` the next frame's bytes begin (`end` where none do).
     pub(super) fn piece(&self, at: usize, end: usize) -> Option<(Carrier, usize)> {
-        let next = self.0.partition_point(|(offset, _)| *offset <= at);
-        let (_, carrier) = self.0.get(next.checked_sub(1)?)?;
-        Some((*carrier, self.0.get(next).map_or(end, |(offset, _)| (*offset).min(end))))
+        self.show(|marks| {
+            let next = marks.partition_point(|(offset, _)| *offset <= at);
+            let (_, carrier) = marks.get(next.checked_sub(1)?)?;
+            Some((*carrier, marks.get(next).map_or(end, |(offset, _)| (*offset).min(end))))
+        })
     }
 
     /// The first `count` bytes are gone.
     pub(super) fn discard(&mut self, count: usize) {
+        let Self::Many(marks) = self else { return };
         if count == 0 {
             return;
         }
-        let gone = self.0.partition_point(|(offset, _)| *offset <= count).saturating_sub(1);
-        self.0.drain(..gone);
-        for (offset, _) in &mut self.0 {
+        let gone = marks.partition_point(|(offset, _)| *offset <= count).saturating_sub(1);
+        marks.drain(..gone);
+        for (offset, _) in marks {
             *offset = offset.saturating_sub(count);
         }
     }
-}
 
-impl Marks {
     /// So many bytes come before all others; they count for the first frame.
     pub(super) fn shift(&mut self, count: usize) {
-        for (offset, _) in self.0.iter_mut().skip(1) {
-            *offset += count;
+        if let Self::Many(marks) = self {
+            for (offset, _) in marks.iter_mut().skip(1) {
+                *offset += count;
+            }
         }
     }
 }
