@@ -107,7 +107,8 @@ const GO: [(&str, Does); 3] = [
     ("crypto/tls.(*Conn).Close", Does::GoClose),
 ];
 
-/// Functions of rustls, by what stands in their names as Rust mangles them now (v0) and as it did before. Modules differ by version, and hashes follow.
+/// Functions of rustls, by what stands in their names as Rust mangles them now (v0) and as it did before: modules differ by version,
+/// and hashes follow.
 const RUSTLS: [(&[&str], &[&str], Does); 8] = [
     (
         &["_RNvX", "6rustls4conn", "16ConnectionCommon", "13PlaintextSink5write"],
@@ -207,7 +208,8 @@ fn of_go(elf: &Elf, functions: &[Function]) -> Option<Watched> {
     Some(Watched { family: "Go", begins, returns: Vec::new() })
 }
 
-/// Without the function that frees a connection, which optimization of whole programs takes away, the next in its place would be taken for it.
+/// Without the function that frees a connection, which optimization of whole programs may take away, the next in its place would be
+/// taken for it.
 fn of_rustls(functions: &[Function]) -> Option<Watched> {
     let mut all: Vec<(usize, Does)> = functions
         .iter()

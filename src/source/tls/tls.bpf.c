@@ -375,18 +375,22 @@ static __always_inline void tell(__u64 id, __u64 buffer, __u64 length, __u32 dir
 /* What was taken of a list of buffers. */
 static __always_inline void tell_all(struct call *call, __u64 length)
 {
+	struct session *session;
 	__u64 one[2];
 	__u32 i;
 
 	for (i = 0; i < VECTORS && i < call->vectors && length; i++) {
 		if (bpf_probe_read_user(one, sizeof(one), (void *)(call->buffer + i * sizeof(one))))
-			return;
+			break;
 		if (one[1] > length)
 			one[1] = length;
 		length -= one[1];
 		if (one[1])
 			tell(call->session, one[0], one[1], call->direction);
 	}
+	session = length ? session_of(call->session, 1) : 0;
+	if (session)
+		session->missing[call->direction & 1] += length;
 }
 
 /* What a session sends through memory is not seen to be sent: what its thread received last is a guess. */
@@ -438,7 +442,7 @@ static __always_inline int begin(__u64 session, __u64 buffer, __u64 got, __u32 d
 static __always_inline int done(long returned, int is_rustls)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
-	struct handed handing = { .time = bpf_ktime_get_ns() };
+	struct handed handing;
 	struct call *noted = bpf_map_lookup_elem(&calls, &thread);
 	struct call call;
 	__u64 length;
@@ -462,6 +466,7 @@ static __always_inline int done(long returned, int is_rustls)
 			return 0;
 	}
 	if (is_rustls && call.direction == SENT && length) {
+		handing.time = bpf_ktime_get_ns();
 		handing.session = call.session;
 		bpf_map_update_elem(&handed, &thread, &handing, BPF_ANY);
 	}
