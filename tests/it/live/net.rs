@@ -242,6 +242,7 @@ impl Running {
     }
 
     /// The exit code of what says no events.
+    #[cfg(feature = "ebpf")]
     pub(crate) fn code(mut self) -> i32 {
         self.child.wait().unwrap().code().expect("ended by a signal")
     }

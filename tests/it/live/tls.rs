@@ -212,7 +212,7 @@ int main(int count, char **words) {
 fn fetch() -> PathBuf {
     // Cargo builds examples for tests, beside the program.
     let path = Path::new(env!("CARGO_BIN_EXE_leaktap")).with_file_name("examples").join("fetch");
-    assert!(path.exists(), "{}: cargo build --example fetch", path.display());
+    assert!(path.exists(), "{} is missing: cargo build --example fetch", path.display());
     path
 }
 
