@@ -155,7 +155,9 @@ fn clear_text() -> Check {
             let files: Vec<String> = files.collect();
             let files =
                 if files.is_empty() { "no library or program yet".to_owned() } else { files.join(", ") };
-            let found = format!("--tls reads the clear text of {files}; not of rustls or of Go before 1.18");
+            let found = format!(
+                "--tls reads the clear text of {files}; not of what a stripped program has linked in or of Go before 1.18"
+            );
             match standing.refused.as_slice() {
                 [] => good("tls", found),
                 refused => bad("tls", format!("{found}; {}", refused.join("; ")), "Linux 6.6 or later"),

@@ -245,8 +245,8 @@ pub(super) struct Capture {
     #[arg(long, value_name = "WAY", value_parser = PossibleValuesParser::new(WAYS).map(|way| way_of(&way)), default_value = "auto",
         hide_possible_values = true, hide_default_value = true, help_heading = "Capture")]
     pub(super) backend: Way,
-    /// Read the clear text of TLS, too, where programs of this machine hand it to OpenSSL, BoringSSL, GnuTLS, NSS or Go: what leaks
-    /// in spite of TLS is told (needs the feature ebpf, CAP_BPF and CAP_PERFMON)
+    /// Read the clear text of TLS, too, where programs of this machine hand it to OpenSSL, BoringSSL, GnuTLS, NSS, Go or rustls: what
+    /// leaks in spite of TLS is told (needs the feature ebpf, CAP_BPF and CAP_PERFMON)
     #[arg(long, help_heading = "Capture")]
     pub(super) tls: bool,
     /// End after so long: 90, 90s, 15m, 2h, 1d
@@ -446,8 +446,8 @@ pub(super) struct Watch {
     /// Read files so many times as fast as they were captured: 1, 0.5, 10, max [default: max]
     #[arg(long, value_name = "N", value_parser = speed, help_heading = "Watch")]
     pub(super) speed: Option<f32>,
-    /// Read the clear text of TLS, too, where programs of this machine hand it to OpenSSL, BoringSSL, GnuTLS, NSS or Go: what leaks
-    /// in spite of TLS is told (needs the feature ebpf, CAP_BPF and CAP_PERFMON)
+    /// Read the clear text of TLS, too, where programs of this machine hand it to OpenSSL, BoringSSL, GnuTLS, NSS, Go or rustls: what
+    /// leaks in spite of TLS is told (needs the feature ebpf, CAP_BPF and CAP_PERFMON)
     #[arg(long, help_heading = "Watch", conflicts_with = "read")]
     pub(super) tls: bool,
     /// Never show the value of a secret, whatever key is pressed; none is kept
@@ -478,8 +478,8 @@ pub(super) struct Watch {
 #[cfg(target_os = "linux")]
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// Read the clear text of TLS, too, where programs of the command hand it to OpenSSL, BoringSSL, GnuTLS, NSS or Go: what leaks
-    /// in spite of TLS is told (needs the feature ebpf, CAP_BPF and CAP_PERFMON)
+    /// Read the clear text of TLS, too, where programs of the command hand it to OpenSSL, BoringSSL, GnuTLS, NSS, Go or rustls: what
+    /// leaks in spite of TLS is told (needs the feature ebpf, CAP_BPF and CAP_PERFMON)
     #[arg(long, help_heading = "Capture")]
     pub(super) tls: bool,
     /// The command, and what it is given

@@ -35,6 +35,16 @@ pub(super) enum Does {
     GoTake,
     GoTaken,
     GoClose,
+    /// Of the connection itself: one buffer, or a list of them.
+    RustlsHand,
+    RustlsHandAll,
+    /// Of what borrows it.
+    RustlsWriterHand,
+    RustlsWriterHandAll,
+    RustlsTake,
+    RustlsFree,
+    /// Makes one.
+    RustlsBegin,
 }
 
 /// A family of libraries.
@@ -97,6 +107,45 @@ const GO: [(&str, Does); 3] = [
     ("crypto/tls.(*Conn).Close", Does::GoClose),
 ];
 
+/// Functions of rustls, by what stands in their names as Rust mangles them now (v0) and as it did before: modules differ by version,
+/// and hashes follow.
+const RUSTLS: [(&[&str], &[&str], Does); 8] = [
+    (
+        &["_RNvX", "6rustls4conn", "16ConnectionCommon", "13PlaintextSink5write"],
+        &["$LT$rustls..conn..ConnectionCommon$LT$", "PlaintextSink$GT$5write17h"],
+        Does::RustlsHand,
+    ),
+    (
+        &["_RNvX", "6rustls4conn", "16ConnectionCommon", "13PlaintextSink14write_vectored"],
+        &["$LT$rustls..conn..ConnectionCommon$LT$", "PlaintextSink$GT$14write_vectored17h"],
+        Does::RustlsHandAll,
+    ),
+    (
+        &["_RNvX", "6rustls4conn", "6Writer", "2io5Write5write"],
+        &["$LT$rustls..conn..", "Writer$u20$as$u20$", "io..Write$GT$5write17h"],
+        Does::RustlsWriterHand,
+    ),
+    (
+        &["_RNvX", "6rustls4conn", "6Writer", "2io5Write14write_vectored"],
+        &["$LT$rustls..conn..", "Writer$u20$as$u20$", "io..Write$GT$14write_vectored17h"],
+        Does::RustlsWriterHandAll,
+    ),
+    (
+        &["_RNvX", "6rustls4conn", "6Reader", "2io4Read4read"],
+        &["$LT$rustls..conn..", "Reader$u20$as$u20$", "io..Read$GT$4read17h"],
+        Does::RustlsTake,
+    ),
+    (
+        &["_RINv", "13drop_in_place", "6rustls4conn16ConnectionCommon"],
+        &["drop_in_place$LT$rustls..conn..ConnectionCommon$LT$"],
+        Does::RustlsFree,
+    ),
+    (&["_RNv", "6rustls6client", "10for_client"], &["6rustls6client", "10for_client17h"], Does::RustlsBegin),
+    (&["_RNv", "6rustls6server", "10for_server"], &["6rustls6server", "10for_server17h"], Does::RustlsBegin),
+];
+/// What a table of names has in it that has names of these.
+const RUSTLS_MARKS: [&str; 2] = ["6rustls4conn", "$LT$rustls..conn.."];
+
 /// What is to be watched of a file; `None` where it has nothing to do with TLS.
 pub(super) fn watched(file: &File) -> Option<Watched> {
     let elf = Elf::open(file.try_clone().ok()?)?;
@@ -107,17 +156,21 @@ pub(super) fn watched(file: &File) -> Option<Watched> {
         .map(|name| name.as_bytes())
         .collect();
     // Few names begin like any of these.
-    let wanted =
-        |name: &[u8]| matches!(name.first(), Some(b'S' | b'g' | b'P' | b'c')) && names.contains(&name);
+    let wanted = |name: &[u8]| match name.first() {
+        Some(b'S' | b'g' | b'P' | b'c') => names.contains(&name),
+        Some(b'_') => of_name(name).is_some(),
+        _ => false,
+    };
     let marks: Vec<&str> = FAMILIES
         .iter()
         .filter_map(|family| family.needs.first().copied())
         .chain(GO.iter().map(|(name, _)| *name).take(1))
+        .chain(RUSTLS_MARKS)
         .collect();
     // What others may call is a short list; all there is, of a large program, is megabytes.
     of_family(&elf.functions(Table::Dynamic, &marks, wanted)).or_else(|| {
         let functions = elf.functions(Table::All, &marks, wanted);
-        of_family(&functions).or_else(|| of_go(&elf, &functions))
+        of_family(&functions).or_else(|| of_go(&elf, &functions)).or_else(|| of_rustls(&functions))
     })
 }
 
@@ -153,6 +206,34 @@ fn of_go(elf: &Elf, functions: &[Function]) -> Option<Watched> {
         begins.push((find(name)?.offset as usize, does));
     }
     Some(Watched { family: "Go", begins, returns: Vec::new() })
+}
+
+/// Without the function that frees a connection, which optimization of whole programs may take away, the next in its place would be
+/// taken for it.
+fn of_rustls(functions: &[Function]) -> Option<Watched> {
+    let mut all: Vec<(usize, Does)> = functions
+        .iter()
+        .filter_map(|function| Some((function.offset as usize, of_name(function.name.as_bytes())?)))
+        .collect();
+    all.sort_unstable_by_key(|(offset, does)| (*offset, *does as u64));
+    all.dedup_by_key(|(offset, _)| *offset);
+    let has = |wanted: Does| all.iter().any(|(_, does)| *does == wanted);
+    // Who borrows it only calls it.
+    let is_itself = has(Does::RustlsHand);
+    let is_whole = has(Does::RustlsFree) && (is_itself || has(Does::RustlsWriterHand));
+    all.retain(|(_, does)| !is_itself || !matches!(does, Does::RustlsWriterHand | Does::RustlsWriterHandAll));
+    let is_call = |does: Does| !matches!(does, Does::RustlsFree | Does::RustlsBegin);
+    let returns = all.iter().copied().filter(|(_, does)| is_call(*does)).collect();
+    is_whole.then_some(Watched { family: "rustls", begins: all, returns })
+}
+
+/// What a function of rustls does.
+fn of_name(name: &[u8]) -> Option<Does> {
+    let has = |parts: &[&str]| parts.iter().all(|part| memchr::memmem::find(name, part.as_bytes()).is_some());
+    RUSTLS
+        .iter()
+        .find(|(new, old, _)| if name.starts_with(b"_R") { has(new) } else { has(old) })
+        .map(|(.., does)| *does)
 }
 
 /// Whether the information about the build is of Go 1.18 or later (`debug/buildinfo`): the second flag says that strings follow.
@@ -212,10 +293,13 @@ mod tests {
             (Does::NssImport, "NSS_IMPORTED"),
             (Does::GoTaken, "GO_TAKEN"),
             (Does::GoClose, "GO_CLOSING"),
+            (Does::RustlsHand, "RUSTLS_HANDING"),
+            (Does::RustlsTake, "RUSTLS_TAKING"),
+            (Does::RustlsBegin, "RUSTLS_BEGINNING"),
         ] {
             assert_eq!(names.get(does as usize - 1), Some(&name));
         }
-        assert_eq!(names.len(), Does::GoClose as usize);
+        assert_eq!(names.len(), Does::RustlsBegin as usize);
     }
 
     #[test]
@@ -229,8 +313,62 @@ mod tests {
     }
 
     #[test]
-    fn this_program_is_not_watched() {
-        assert_eq!(watched(&File::open("/proc/self/exe").unwrap()), None);
+    fn functions_of_rustls_are_known_by_their_names() {
+        use Does::{RustlsFree, RustlsHand, RustlsHandAll, RustlsTake, RustlsWriterHand};
+        let sink = "_ZN99_$LT$rustls..conn..ConnectionCommon$LT$T$GT$$u20$as$u20$rustls..conn..connection..PlaintextSink$GT$";
+        let v0 = "_RNvXNtNtCs1PVf_6rustls4conn10connectionINtB4_16ConnectionCommonNtB2_20ClientConnectionDataENtB2_13PlaintextSink";
+        for (name, does) in [
+            (format!("{sink}5write17h98dd407603f7a85fE"), Some(RustlsHand)),
+            (format!("{sink}14write_vectored17h3defb0ccd134ab15E.llvm.123"), Some(RustlsHandAll)),
+            (format!("{sink}5flush17h98dd407603f7a85fE"), None),
+            (format!("{v0}5writeB6_"), Some(RustlsHand)),
+            (format!("{v0}14write_vectoredB6_"), Some(RustlsHandAll)),
+            (format!("{v0}5flushB6_"), None),
+            (
+                "_ZN66_$LT$rustls..conn..connection..Reader$u20$as$u20$std..io..Read$GT$4read17h2110e3c674f2e848E".to_owned(),
+                Some(RustlsTake),
+            ),
+            (
+                "_ZN54_$LT$rustls..conn..Writer$u20$as$u20$std..io..Write$GT$5write17h8b87c7039eed25b6E".to_owned(),
+                Some(RustlsWriterHand),
+            ),
+            ("_RNvXs0_NtNtCs1PVf_6rustls4conn10connectionNtB5_6ReaderNtNtCsjr_3std2io4Read4read".to_owned(), Some(RustlsTake)),
+            ("_RNCNvXs0_NtNtCs1PVf_6rustls4conn10connectionNtB5_6ReaderNtNtCsjr_3std2io4Read4read0B7_".to_owned(), None),
+            (
+                "_RINvNtCsgE_4core3ptr13drop_in_placeINtNtCs1PVf_6rustls4conn16ConnectionCommonNtNtBJ_10connection20ClientConnectionDataEEBL_".to_owned(),
+                Some(RustlsFree),
+            ),
+            (
+                "_ZN6rustls6client11client_conn103_$LT$impl$u20$rustls..conn..ConnectionCore$LT$D$GT$$GT$10for_client17h0E".to_owned(),
+                Some(Does::RustlsBegin),
+            ),
+            ("_ZN4core3ptr49drop_in_place$LT$alloc..string..String$GT$17h0E".to_owned(), None),
+        ] {
+            assert_eq!(of_name(name.as_bytes()), does, "{name}");
+        }
+    }
+
+    #[test]
+    fn rustls_is_watched_where_its_connections_are_seen_to_end() {
+        // As this program has it, which sends to webhooks.
+        let this = watched(&File::open("/proc/self/exe").unwrap()).unwrap();
+        let has = |list: &[(usize, Does)], wanted| list.iter().any(|(_, does)| *does == wanted);
+        assert_eq!(this.family, "rustls");
+        for does in [Does::RustlsHand, Does::RustlsTake] {
+            assert!(has(&this.begins, does) && has(&this.returns, does), "{this:?}");
+        }
+        assert!(has(&this.begins, Does::RustlsFree) && !has(&this.returns, Does::RustlsFree), "{this:?}");
+        assert!(!has(&this.begins, Does::RustlsWriterHand), "{this:?}");
+        let hand = "_RNvX6rustls4conn6Writer2io5Write5write";
+        let free = "_RINv13drop_in_place6rustls4conn16ConnectionCommon";
+        assert_eq!(of_rustls(&functions(&[hand])), None);
+        let watched = of_rustls(&functions(&[hand, free])).unwrap();
+        assert_eq!(watched.begins, [(100, Does::RustlsWriterHand), (101, Does::RustlsFree)]);
+        assert_eq!(watched.returns, [(100, Does::RustlsWriterHand)]);
+    }
+
+    #[test]
+    fn what_is_no_program_is_not_watched() {
         assert_eq!(watched(&File::open("/dev/null").unwrap()), None);
     }
 }

@@ -12,6 +12,9 @@
 #define FRESH 5000000
 /* The reader is woken where so many bytes wait; else it looks by itself. */
 #define FULL (1 << 20)
+/* Bytes that a connection of rustls takes at most, and buffers of one call. */
+#define CONNECTION 4096
+#define VECTORS 16
 
 /* As src/source/tls/kernel.rs reads them. */
 enum what { DATA, END, EXIT, EXEC };
@@ -31,10 +34,19 @@ enum function {
 	GO_TAKING,
 	GO_TAKEN,
 	GO_CLOSING,
+	RUSTLS_HANDING,
+	RUSTLS_HANDING_ALL,
+	RUSTLS_WRITER_HANDING,
+	RUSTLS_WRITER_HANDING_ALL,
+	RUSTLS_TAKING,
+	RUSTLS_FREEING,
+	RUSTLS_BEGINNING,
 };
 /* Where a library is given what was received: it may be asked to send first, which says less than that it is asked for clear text. */
 enum sure { UNKNOWN, GUESSED_SENDING, GUESSED, CERTAIN };
 enum direction { SENT, RECEIVED, HANDSHAKE };
+/* What a session of rustls is known by: its whole, which takes what is sent, or the part where what was received lies. */
+enum half { NEITHER, WHOLE, PART, BOTH };
 
 struct ends {
 	__u8 local[16];
@@ -72,6 +84,8 @@ struct call {
 	__u32 direction;
 	/* Calls of the same within it. */
 	__u32 depth;
+	/* The buffer is a list of so many (`struct iovec`); 0: it is one. */
+	__u64 vectors;
 };
 
 struct session_key {
@@ -85,11 +99,18 @@ struct session {
 	struct ends ends;
 	/* How well the ends are known: enum sure. */
 	__u32 sure;
+	/* enum half, of rustls. */
+	__u32 half;
 };
 
 struct received {
 	__u64 time;
 	struct ends ends;
+};
+
+struct handed {
+	__u64 time;
+	__u64 session;
 };
 
 struct goroutine {
@@ -128,6 +149,22 @@ struct {
 	__type(key, struct session_key);
 	__type(value, struct session);
 } sessions SEC(".maps");
+
+/* Of rustls, by what else a session is known. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct session_key);
+	__type(value, __u64);
+} halves SEC(".maps");
+
+/* What threads handed to rustls last, which sends nothing by itself. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct handed);
+} handed SEC(".maps");
 
 /* Processes of which something was told or asked. */
 struct {
@@ -335,6 +372,27 @@ static __always_inline void tell(__u64 id, __u64 buffer, __u64 length, __u32 dir
 	}
 }
 
+/* What was taken of a list of buffers. */
+static __always_inline void tell_all(struct call *call, __u64 length)
+{
+	struct session *session;
+	__u64 one[2];
+	__u32 i;
+
+	for (i = 0; i < VECTORS && i < call->vectors && length; i++) {
+		if (bpf_probe_read_user(one, sizeof(one), (void *)(call->buffer + i * sizeof(one))))
+			break;
+		if (one[1] > length)
+			one[1] = length;
+		length -= one[1];
+		if (one[1])
+			tell(call->session, one[0], one[1], call->direction);
+	}
+	session = length ? session_of(call->session, 1) : 0;
+	if (session)
+		session->missing[call->direction & 1] += length;
+}
+
 /* What a session sends through memory is not seen to be sent: what its thread received last is a guess. */
 static __always_inline void guess(__u64 id, __u32 sure)
 {
@@ -355,11 +413,11 @@ static __always_inline void guess(__u64 id, __u32 sure)
 	bpf_map_delete_elem(&recent, &thread);
 }
 
-static __always_inline int begin(__u64 session, __u64 buffer, __u64 got, __u32 direction)
+static __always_inline int begin_all(__u64 session, __u64 buffer, __u64 got, __u32 direction, __u64 vectors)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 	__u32 pid = thread >> 32, one = 1;
-	struct call call = { .session = session, .buffer = buffer, .got = got, .direction = direction };
+	struct call call = { .session = session, .buffer = buffer, .got = got, .direction = direction, .vectors = vectors };
 	struct call *outer;
 
 	if (!is_wanted())
@@ -376,9 +434,15 @@ static __always_inline int begin(__u64 session, __u64 buffer, __u64 got, __u32 d
 	return 0;
 }
 
-static __always_inline int done(long returned)
+static __always_inline int begin(__u64 session, __u64 buffer, __u64 got, __u32 direction)
+{
+	return begin_all(session, buffer, got, direction, 0);
+}
+
+static __always_inline int done(long returned, int is_rustls)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
+	struct handed handing;
 	struct call *noted = bpf_map_lookup_elem(&calls, &thread);
 	struct call call;
 	__u64 length;
@@ -401,6 +465,15 @@ static __always_inline int done(long returned)
 		if ((int)returned != 1 || bpf_probe_read_user(&length, sizeof(length), (void *)call.got))
 			return 0;
 	}
+	if (is_rustls && call.direction == SENT && length) {
+		handing.time = bpf_ktime_get_ns();
+		handing.session = call.session;
+		bpf_map_update_elem(&handed, &thread, &handing, BPF_ANY);
+	}
+	if (call.vectors) {
+		tell_all(&call, length);
+		return 0;
+	}
 	if (length)
 		tell(call.session, call.buffer, length, call.direction);
 	return 0;
@@ -421,6 +494,85 @@ static __always_inline void end(__u64 id)
 		bpf_ringbuf_submit(head, BPF_RB_NO_WAKEUP);
 	}
 	bpf_map_delete_elem(&sessions, &key);
+}
+
+struct search {
+	struct session_key key;
+	__u64 step;
+	__u64 found;
+	__u32 half;
+};
+
+static long search(__u64 index, void *context)
+{
+	struct search *search = context;
+	struct session *session;
+
+	search->key.session += search->step;
+	session = bpf_map_lookup_elem(&sessions, &search->key);
+	if (!session || session->half != search->half)
+		return 0;
+	session->half = BOTH;
+	search->found = search->key.session;
+	return 1;
+}
+
+/* The session of a connection of rustls: what was received lies within it, in each version and at each end at another distance. The
+ * half of which nothing was heard before belongs to the other half that is nearest. */
+static __always_inline __u64 joined(__u64 id, __u32 half)
+{
+	struct search near = {
+		.key = { .session = id, .pid = bpf_get_current_pid_tgid() >> 32 },
+		.step = half == WHOLE ? 8 : -8,
+		.half = half == WHOLE ? PART : WHOLE,
+	};
+	struct session_key key = near.key;
+	__u64 *other = bpf_map_lookup_elem(&halves, &key);
+	struct session *session;
+
+	if (other && session_of(*other, 0))
+		return *other;
+	if (session_of(id, 0))
+		return id;
+	bpf_loop(CONNECTION / 8, search, &near, 0);
+	if (near.found) {
+		bpf_map_update_elem(&halves, &key, &near.found, BPF_ANY);
+		return near.found;
+	}
+	session = session_of(id, 1);
+	if (session)
+		session->half = half;
+	return id;
+}
+
+/* `Writer` and `Reader` begin with the address of what they write to or read from. */
+static __always_inline int rustls(__u64 function, __u64 self, __u64 buffer, __u64 count)
+{
+	int is_all = function == RUSTLS_HANDING_ALL || function == RUSTLS_WRITER_HANDING_ALL;
+	int is_itself = function == RUSTLS_HANDING || function == RUSTLS_HANDING_ALL || function == RUSTLS_FREEING;
+	struct session_key key = { .pid = bpf_get_current_pid_tgid() >> 32 };
+	__u32 pid = key.pid, one = 1;
+	__u64 *other;
+
+	if (!is_wanted())
+		return 0;
+	if (function == RUSTLS_BEGINNING) {
+		/* What it receives for its handshake tells whom it will talk to. */
+		bpf_map_update_elem(&known, &pid, &one, BPF_ANY);
+		return 0;
+	}
+	if (!is_itself && bpf_probe_read_user(&self, sizeof(self), (void *)self))
+		return 0;
+	if (function == RUSTLS_FREEING) {
+		key.session = self;
+		other = bpf_map_lookup_elem(&halves, &key);
+		end(other ? *other : self);
+		bpf_map_delete_elem(&halves, &key);
+		return 0;
+	}
+	if (function == RUSTLS_TAKING)
+		return begin(joined(self, PART), buffer, 0, RECEIVED);
+	return begin_all(joined(self, WHOLE), buffer, 0, SENT, is_all ? count : 0);
 }
 
 /* Go: arguments stand in its own registers, and a goroutine may return on another thread. */
@@ -508,9 +660,10 @@ static __always_inline int go_taken(struct pt_regs *context)
 SEC("uprobe.multi")
 int entered(struct pt_regs *context)
 {
+	__u64 function = bpf_get_attach_cookie(context);
 	__u64 session = PT_REGS_PARM1(context), buffer = PT_REGS_PARM2(context), got = PT_REGS_PARM4(context);
 
-	switch (bpf_get_attach_cookie(context)) {
+	switch (function) {
 	case HANDING:
 		return begin(session, buffer, 0, SENT);
 	case TAKING:
@@ -543,6 +696,15 @@ int entered(struct pt_regs *context)
 	case GO_CLOSING:
 		if (is_wanted())
 			end(GO(context, ax, 0));
+		return 0;
+	case RUSTLS_HANDING:
+	case RUSTLS_HANDING_ALL:
+	case RUSTLS_WRITER_HANDING:
+	case RUSTLS_WRITER_HANDING_ALL:
+	case RUSTLS_TAKING:
+	case RUSTLS_FREEING:
+	case RUSTLS_BEGINNING:
+		return rustls(function, session, buffer, PT_REGS_PARM3(context));
 	}
 	return 0;
 }
@@ -550,13 +712,42 @@ int entered(struct pt_regs *context)
 SEC("uretprobe.multi")
 int returned(struct pt_regs *context)
 {
-	__u64 value = PT_REGS_RC(context);
+	__u64 value = PT_REGS_RC(context), function = bpf_get_attach_cookie(context);
 
-	if (bpf_get_attach_cookie(context) != NSS_IMPORTED)
-		return done(value);
+	/* `io::Result<usize>`: whether it failed, and how many. */
+	if (function >= RUSTLS_HANDING)
+		return done(value ? 0 : GO(context, dx, 1), 1);
+	if (function != NSS_IMPORTED)
+		return done(value, 0);
 	if (value && is_wanted())
 		session_of(value, 1);
 	return 0;
+}
+
+/* What rustls was handed the same thread sends at once. Its addresses are told without bytes: what was told before lacks them. */
+static __always_inline void sent_on(struct sock *sk)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct handed *last = bpf_map_lookup_elem(&handed, &thread);
+	struct session *session;
+	struct head *head;
+	struct ends ends;
+	__u64 id;
+
+	if (!last || !is_tcp(sk))
+		return;
+	id = last->session;
+	session = bpf_ktime_get_ns() - last->time < FRESH ? session_of(id, 0) : 0;
+	bpf_map_delete_elem(&handed, &thread);
+	if (!session || session->sure > GUESSED)
+		return;
+	fill_ends(&ends, sk);
+	bind(session, &ends, GUESSED);
+	head = bpf_ringbuf_reserve(&pieces, sizeof(*head), 0);
+	if (!head)
+		return;
+	fill(head, id, session, DATA, SENT);
+	bpf_ringbuf_submit(head, BPF_RB_NO_WAKEUP);
 }
 
 static __always_inline int used(struct sock *sk, int bytes, int is_received)
@@ -576,6 +767,8 @@ static __always_inline int used(struct sock *sk, int bytes, int is_received)
 		bind(session, &ends, CERTAIN);
 		return 0;
 	}
+	if (!is_received && bytes > 0)
+		sent_on(sk);
 	if (!is_received || bytes <= 0 || !bpf_map_lookup_elem(&known, &pid) || !is_tcp(sk))
 		return 0;
 	__builtin_memset(&last, 0, sizeof(last));

@@ -81,18 +81,6 @@ impl Net {
         command
     }
 
-    /// Does this within a namespace.
-    pub(crate) fn within<T: Send>(&self, side: usize, work: impl FnOnce() -> T + Send) -> T {
-        thread::scope(|scope| {
-            let inside = scope.spawn(|| {
-                let namespace = fs::File::open(format!("/var/run/netns/{}", self.names[side])).unwrap();
-                nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
-                work()
-            });
-            inside.join().unwrap()
-        })
-    }
-
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -254,6 +242,7 @@ impl Running {
     }
 
     /// The exit code of what says no events.
+    #[cfg(feature = "ebpf")]
     pub(crate) fn code(mut self) -> i32 {
         self.child.wait().unwrap().code().expect("ended by a signal")
     }

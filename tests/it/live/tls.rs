@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -107,7 +109,7 @@ fn check(leak: &Value, port: u16, why: &str) {
 }
 
 /// A Go program of the standard library alone; `None` where it cannot be built.
-fn go(net: &Net, name: &str, text: &str) -> Option<std::path::PathBuf> {
+fn go(net: &Net, name: &str, text: &str) -> Option<PathBuf> {
     if !has("go") {
         return None;
     }
@@ -206,8 +208,27 @@ int main(int count, char **words) {
 }
 "#;
 
+/// `examples/fetch.rs`, a client of rustls that was not stripped.
+fn fetch() -> PathBuf {
+    // Cargo builds examples for tests, beside the program.
+    let path = Path::new(env!("CARGO_BIN_EXE_leaktap")).with_file_name("examples").join("fetch");
+    assert!(path.exists(), "{} is missing: cargo build --example fetch", path.display());
+    path
+}
+
+/// The same without its table of sections, and so without symbols: nobody can read it.
+fn stripped(net: &Net) -> PathBuf {
+    let path = net.path("stripped");
+    fs::copy(fetch(), &path).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    // `e_shoff`; `e_shnum` and `e_shstrndx`.
+    file.write_all_at(&[0; 8], 40).unwrap();
+    file.write_all_at(&[0; 4], 60).unwrap();
+    path
+}
+
 /// A client of NSS; `None` where it cannot be built.
-fn nss(net: &Net) -> Option<std::path::PathBuf> {
+fn nss(net: &Net) -> Option<PathBuf> {
     net.write("nss.c", NSS_CLIENT);
     let built = Command::new("cc")
         .args([
@@ -238,6 +259,7 @@ fn what_clients_of_each_library_leak_is_told_of_them() {
     let go = go.as_ref().and_then(|path| path.to_str());
     let nss = nss(&net);
     let nss = nss.as_ref().and_then(|path| path.to_str());
+    let rustls = fetch();
     let requests =
         "import requests, sys, urllib3; urllib3.disable_warnings(); requests.get(sys.argv[1], verify=False)";
     for (why, program, arguments) in [
@@ -248,6 +270,7 @@ fn what_clients_of_each_library_leak_is_told_of_them() {
         ("OpenSSL in Node, linked in, by memory", Some("node"), &["-e", NODE_CLIENT]),
         ("Go", go, &[]),
         ("NSS", nss, &[]),
+        ("rustls", rustls.to_str(), &[]),
     ] {
         let Some(program) = program.filter(|program| has(program)) else { continue };
         // In a namespace of its own, where the server is not read: all that is told comes from the client.
@@ -284,7 +307,7 @@ fn what_clients_of_each_library_leak_is_told_of_them() {
         assert_eq!(leak["secret"]["value"], key, "{why}");
         check(leak, PORT, why);
         let process = &leak["process"];
-        let name = std::path::Path::new(program).file_name().unwrap().to_str().unwrap();
+        let name = Path::new(program).file_name().unwrap().to_str().unwrap();
         assert_eq!((&process["name"], &process["end"]), (&name.into(), &"client".into()), "{why}: {leak}");
         assert!(events.iter().all(|event| event["type"] != "again"), "{why}: once: {events:?}");
         let summary = events.last().unwrap();
@@ -325,6 +348,7 @@ http {
 ";
     net.write("nginx.conf", nginx);
     let folder = format!("{}/", net.path("").display());
+    let client = stripped(&net);
     let go = go(&net, "goserver", GO_SERVER);
     let go = go.as_ref().and_then(|path| path.to_str());
     for (name, program, arguments, port) in [
@@ -339,18 +363,18 @@ http {
         let _server = Running::start(command);
         let capture = net.leaktap(0, &["capture", "-v", "--format", "ndjson", "--tls", "--reveal"]);
         capture.said(|line| line.contains(": capturing on "));
-        // The client is this program, whose library nobody watches.
         let key = key();
         let url = format!("https://127.0.0.1:{port}/ok?api_key={key}");
-        net.within(0, || {
-            let tls = ureq::tls::TlsConfig::builder().disable_verification(true).build();
-            let agent: ureq::Agent = ureq::Agent::config_builder().tls_config(tls).proxy(None).build().into();
-            let begun = Instant::now();
-            // Until the server listens.
-            while let Err(error) = agent.get(&url).call() {
-                assert!(begun.elapsed() < Duration::from_secs(20), "{name}: {error}");
+        let begun = Instant::now();
+        // Until the server listens.
+        loop {
+            let done = net.command(0, client.to_str().unwrap()).arg(&url).output().unwrap();
+            if done.status.success() {
+                break;
             }
-        });
+            let said = String::from_utf8_lossy(&done.stderr);
+            assert!(begun.elapsed() < Duration::from_secs(20), "{name}: {said}");
+        }
         let leak = leak_of(&capture, &key);
         check(&leak, port, name);
         let process = &leak["process"];
