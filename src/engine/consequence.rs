@@ -41,7 +41,7 @@ impl Consequences {
             true => self.stored.as_ref().filter(|_| finding.cacheable),
         };
         let consequence = consequence.filter(|_| usable)?;
-        if consequence.remote && finding.flow.server.is_loopback() {
+        if consequence.remote && (finding.flow.server.is_loopback() || finding.flow.server.is_made_up()) {
             return None;
         }
         let mut follows = Finding {

@@ -26,8 +26,10 @@ impl Inspector {
         in_traceback: bool,
         scene: &Scene<'_>,
     ) -> Option<Finding> {
-        let rule =
-            self.rules.rule(seen.rule).filter(|rule| !(rule.remote && scene.flow.server.is_loopback()))?;
+        // Where nobody knows the address nobody can say that others reach it.
+        let server = scene.flow.server;
+        let is_here = server.is_loopback() || server.is_made_up();
+        let rule = self.rules.rule(seen.rule).filter(|rule| !(rule.remote && is_here))?;
         let context = seen.context.as_ref().map(|(whole, _)| whole.expose()).unwrap_or_default();
         let texts =
             [seen.name.as_deref(), seen.detail.as_deref()].map(|text| text.unwrap_or_default().as_bytes());

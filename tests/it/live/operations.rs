@@ -232,7 +232,7 @@ fn a_database_holds_one_row_a_leak_from_run_to_run() {
             )
             .unwrap();
         // Frames of a live capture are counted anew: each run's leak is its own, its three sightings are one row.
-        assert_eq!(rows, (run, 3 * run));
+        assert_eq!(rows, (run, 3 * run), "{said}");
         let text: String =
             database.query_row("SELECT group_concat(event) FROM leaks", [], |row| row.get(0)).unwrap();
         assert!(!text.contains(STRIPE));
