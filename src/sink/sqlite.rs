@@ -48,6 +48,10 @@ CREATE INDEX IF NOT EXISTS leaks_by_time ON leaks (last);
 CREATE INDEX IF NOT EXISTS leaks_by_rule ON leaks (rule, severity);
 CREATE INDEX IF NOT EXISTS leaks_by_fingerprint ON leaks (fingerprint);
 CREATE INDEX IF NOT EXISTS leaks_by_stored ON leaks (stored);
+CREATE TABLE IF NOT EXISTS counted (
+  id TEXT PRIMARY KEY,
+  last TEXT NOT NULL          -- of the newest sightings that a row of leaks has counted
+) STRICT;
 CREATE TABLE IF NOT EXISTS lost (
   stored TEXT NOT NULL,
   reason TEXT NOT NULL,
@@ -190,12 +194,23 @@ impl Sqlite {
             Event::Leak(leak) => self.leak(leak, text)?,
             Event::Again(again) => {
                 let more = i64::try_from(again.times).unwrap_or(i64::MAX);
-                self.connection
+                let last = again.last.to_string();
+                // Told twice it is counted once. Not by the leak's own time: live, the sighting told first need not be the first.
+                let is_new = self
+                    .connection
                     .prepare_cached(
-                        "UPDATE leaks SET sightings = sightings + ?2, last = max(last, ?3), stored = ?4 \
-                         WHERE id = ?1 AND last < ?3",
+                        "INSERT INTO counted VALUES (?1, ?2) \
+                         ON CONFLICT (id) DO UPDATE SET last = excluded.last WHERE last < excluded.last",
                     )?
-                    .execute(params![again.id, more, again.last.to_string(), now()])?;
+                    .execute(params![again.id, last])?;
+                if is_new > 0 {
+                    self.connection
+                        .prepare_cached(
+                            "UPDATE leaks SET sightings = sightings + ?2, last = max(last, ?3), stored = ?4 \
+                             WHERE id = ?1",
+                        )?
+                        .execute(params![again.id, more, last, now()])?;
+                }
             }
             Event::Lost(lost) => {
                 let [count, bytes] = [lost.count, lost.bytes].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
@@ -222,6 +237,9 @@ impl Sqlite {
                 .execute(&format!("DELETE FROM {table} WHERE stored < ?1"), [&before])
                 .map_err(failed)?;
         }
+        self.connection
+            .execute("DELETE FROM counted WHERE id NOT IN (SELECT id FROM leaks)", [])
+            .map_err(failed)?;
         Ok(())
     }
 }
@@ -282,6 +300,7 @@ fn failed(error: rusqlite::Error) -> io::Error {
 mod tests {
     use super::super::example;
     use super::*;
+    use crate::model::event::Again;
 
     fn open(path: &Path, retain: Option<Duration>) -> Sqlite {
         Sqlite::open(path, 0o600, Fsync::Never, retain).unwrap()
@@ -316,6 +335,23 @@ mod tests {
         assert_eq!(mode, "wal");
         use std::os::unix::fs::PermissionsExt as _;
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    /// Live, flows are looked into side by side: a sighting may be told after one that came later.
+    #[test]
+    fn sightings_older_than_the_first_that_was_told_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sink = open(&folder.path().join("leaks.db"), None);
+        let leak = example::leak();
+        let again = Again { id: leak.id.clone(), times: 2, last: Timestamp::default() };
+        let newest = leak.time.to_string();
+        for event in [Event::Leak(Box::new(leak)), Event::Again(again.clone()), Event::Again(again)] {
+            sink.event(&event).unwrap();
+        }
+        sink.finish().unwrap();
+        assert_eq!(number(&sink, "SELECT sightings FROM leaks"), 3);
+        let last: String = sink.connection.query_row("SELECT last FROM leaks", [], |row| row.get(0)).unwrap();
+        assert_eq!(last, newest);
     }
 
     #[test]

@@ -221,7 +221,7 @@ fn a_database_holds_one_row_a_leak_from_run_to_run() {
             net.curl(0, &[leaking("127.0.0.1")]);
         }
         capture.event("leak");
-        let (code, _, said) = capture.end();
+        let (code, events, said) = capture.end();
         assert_eq!(code, 0, "{said}");
         let database = Connection::open(net.path("out/leaks.db")).unwrap();
         let rows: (i64, i64) = database
@@ -232,7 +232,7 @@ fn a_database_holds_one_row_a_leak_from_run_to_run() {
             )
             .unwrap();
         // Frames of a live capture are counted anew: each run's leak is its own, its three sightings are one row.
-        assert_eq!(rows, (run, 3 * run), "{said}");
+        assert_eq!(rows, (run, 3 * run), "{said} {events:?}");
         let text: String =
             database.query_row("SELECT group_concat(event) FROM leaks", [], |row| row.get(0)).unwrap();
         assert!(!text.contains(STRIPE));
